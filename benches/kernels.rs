@@ -1,0 +1,3 @@
+//! Benchmarks of kernels.
+
+fn main() {}

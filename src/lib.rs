@@ -1,0 +1,22 @@
+#![doc = include_str!("README.md")]
+
+// L0: plain values and pure functions
+pub mod codec;
+pub mod envelope;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod time;
+// L1: the component contract
+pub mod component;
+// L2: protocols
+pub mod protocol;
+// L4: the two drivers
+pub mod runtime;
+pub mod sim;
+pub mod transport;
+// L5: the node
+pub mod node;
+// L6: the command
+#[cfg(feature = "cli")]
+pub mod cli;

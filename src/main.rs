@@ -1,0 +1,3 @@
+//! The command `nodewright`.
+
+fn main() {}

@@ -1,0 +1,4 @@
+//! The delivery ladder.
+
+mod kinds;
+pub use kinds::{Delivery, Guarantee, Order};

@@ -1,0 +1,9 @@
+//! Protocols: pure components that the drivers run.
+
+pub mod clock;
+pub mod delivery;
+pub mod failure_detector;
+pub mod link;
+pub mod membership;
+pub mod ordering;
+pub mod request;
