@@ -23,7 +23,10 @@ mod context;
 pub mod effect;
 pub mod input;
 pub mod manifest;
+mod plan;
+pub mod resolve;
 pub mod stack;
+mod wiring;
 
 pub use adapter::{Adapter, AnyComponent, Inspection};
 pub use context::Context;
@@ -33,7 +36,10 @@ pub use input::{
     PeerRole, Progress, Stamp, StreamInput, Target, To,
 };
 pub use manifest::{Capability, ComponentName, Exclusion, Manifest, Role, Run};
+pub use plan::{Plan, Planned, Why};
+pub use resolve::{Catalogue, Part, WhenMissing, resolve};
 pub use stack::{Factory, Stack};
+pub use wiring::{WiringFault, WiringReport};
 
 use crate::error::Fault;
 use crate::id::MessageId;
