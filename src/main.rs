@@ -1,3 +1,7 @@
 //! The command `nodewright`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nodewright::cli::main()
+}

@@ -1,1 +1,95 @@
-//! The command `nodewright`.
+//! The command `nodewright`: raw arguments become typed options once, each
+//! subcommand is one module with `Args` and `run`.
+//!
+//! Exit status: 0 done and well, 1 a verdict failed or something is unhealthy,
+//! 2 the usage or the configuration is wrong (nothing was started).
+
+mod payload;
+mod records;
+mod terminal;
+mod values;
+mod verdict;
+
+mod verdict_command;
+
+use clap::{Parser, Subcommand};
+use std::fmt;
+use std::process::ExitCode;
+use terminal::Terminal;
+
+#[derive(Parser)]
+#[command(name = "nodewright", version, about = "Nodes composed from pluggable components, meshed and judged", after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  nodewright verdict records
+      Judges a run from the records that its nodes left behind
+
+Exit status: 0 ok, 1 a verdict failed or a node is unhealthy, 2 wrong usage or configuration";
+
+#[derive(Subcommand)]
+enum Command {
+    Verdict(verdict_command::Args),
+}
+
+/// Runs the command with the process's arguments.
+pub fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let terminal = Terminal::new();
+    let done = match Cli::parse().command {
+        Command::Verdict(args) => verdict_command::run(&args, &terminal),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            terminal.complain(&failure.message);
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+/// Why the command ends with a status other than 0.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    /// What to tell the person; empty when it was already told.
+    message: String,
+}
+
+impl Failure {
+    /// The usage or the configuration is wrong; nothing was started.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Failure { status: 2, message: message.to_string() }
+    }
+
+    /// It ran, and failed.
+    pub(crate) fn failed(message: impl fmt::Display) -> Self {
+        Failure { status: 1, message: message.to_string() }
+    }
+
+    /// It ran, failed, and the output already says how.
+    pub(crate) fn told() -> Self {
+        Failure { status: 1, message: String::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent_and_every_subcommand_shows_an_example() {
+        let mut command = Cli::command();
+        command.build();
+        command.clone().debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Example"), "`nodewright {} --help` shows no example", sub.get_name());
+        }
+    }
+}
