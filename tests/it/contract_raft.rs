@@ -86,12 +86,12 @@ fn a_cut_after_any_effect_loses_no_acknowledged_entry() {
     let mut cuts = 0;
     for k in (0..).step_by(17) {
         match lost_after_a_cut(1, Cut::All { effect: k }, Persist::BeforeAcknowledging) {
-            Some(lost) => assert_eq!(lost, [], "all nodes cut after effect {k}"),
+            Some(lost) => assert_eq!(lost, [0u64; 0], "all nodes cut after effect {k}"),
             None => break,
         }
         for node in 0..3 {
             if let Some(lost) = lost_after_a_cut(1, Cut::One { node, effect: k / 3 }, Persist::BeforeAcknowledging) {
-                assert_eq!(lost, [], "node {node} cut after its effect {}", k / 3);
+                assert_eq!(lost, [0u64; 0], "node {node} cut after its effect {}", k / 3);
             }
         }
         cuts += 1;

@@ -1,4 +1,4 @@
 //! Integration tests, one binary.
-mod resolver;
 
 mod contract_raft;
+mod resolver;
