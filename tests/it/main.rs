@@ -1,4 +1,5 @@
 //! Integration tests, one binary.
 
 mod contract_raft;
+mod contract_stream;
 mod resolver;
