@@ -31,6 +31,10 @@ pub enum CallError {
     /// The life that was to answer ended; it may or may not have been done.
     #[error("the answering life ended (outcome unknown): {0}")]
     Ended(String),
+    /// Whoever was to answer failed while at it; it may or may not have been
+    /// done.
+    #[error("failed while at it (outcome unknown): {0}")]
+    Failed(String),
     /// This node is stopping; not done unless said otherwise before.
     #[error("the node is stopping (not done)")]
     Stopping,

@@ -1,7 +1,7 @@
 //! What a component can do, typed.
 
 use super::NetComponent;
-use super::effect::{DiskOp, Outbox, ReplyTo, StreamId, StreamOp, TimerId, Token};
+use super::effect::{DiskOp, Erased, Outbox, ReplyTo, StreamId, StreamOp, TimerId, Token};
 use super::input::{DeliveredBatch, Lane, Progress, Target, To};
 use crate::codec;
 use crate::event::{AnyEvent, Event};
@@ -90,6 +90,15 @@ impl<C: NetComponent> Context<'_, C> {
     pub fn call<D: NetComponent>(&mut self, to: Kind, call: D::Call, deadline: Duration) -> Token {
         let token = self.token();
         self.out.call(to, token, Box::new(call), deadline);
+        token
+    }
+
+    /// Calls the component `to`, whose type is not known here, with one of its
+    /// own calls, boxed by its own code (a registration carries the function
+    /// that boxes).
+    pub fn call_erased(&mut self, to: Kind, call: Erased, deadline: Duration) -> Token {
+        let token = self.token();
+        self.out.call(to, token, call, deadline);
         token
     }
 
