@@ -2,4 +2,5 @@
 
 mod contract_raft;
 mod contract_stream;
+mod layers;
 mod resolver;

@@ -1,0 +1,119 @@
+//! The user's callbacks: kept over the lives of a node, lent to its `app`
+//! component for each.
+
+use super::message::{Incoming, Message, MessageType, Typed};
+use crate::envelope::Envelope;
+use crate::event::{AnyEvent, Event, EventType};
+use crate::id::Kind;
+use crate::protocol::delivery::Delivery;
+use std::sync::{Arc, Mutex, PoisonError};
+
+type OnMessage = Box<dyn FnMut(&Incoming<'_>) + Send>;
+/// Returns whether the body decoded.
+type OnTyped = Box<dyn FnMut(&Incoming<'_>, &[u8]) -> bool + Send>;
+type OnEvent = Box<dyn FnMut(&AnyEvent) + Send>;
+
+/// All callbacks of a node, by what they are for, in the order of the calls.
+#[derive(Default)]
+pub(super) struct Callbacks {
+    messages: Vec<(MessageType, OnMessage)>,
+    typed: Vec<(Delivery, Envelope, OnTyped)>,
+    events: Vec<(EventType, OnEvent)>,
+}
+
+/// What became of a typed message.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// Its callbacks ran.
+    Called,
+    /// No callback is for this kind and version.
+    Unknown,
+    /// The body is no value of that type.
+    Undecodable,
+}
+
+impl Callbacks {
+    pub(super) fn on_message(&mut self, what: MessageType, call: impl FnMut(&Incoming<'_>) + Send + 'static) {
+        self.messages.push((what, Box::new(call)));
+    }
+
+    pub(super) fn on_typed<T: Message + 'static>(
+        &mut self,
+        delivery: Delivery,
+        mut call: impl FnMut(Typed<'_, T>) + Send + 'static,
+    ) {
+        let envelope = Envelope { kind: Kind::of(T::KIND), version: T::VERSION };
+        let decode_and_call = move |incoming: &Incoming<'_>, body: &[u8]| match postcard::from_bytes::<T>(body) {
+            Ok(value) => {
+                call(Typed { value, incoming });
+                true
+            }
+            Err(_) => false,
+        };
+        self.typed.push((delivery, envelope, Box::new(decode_and_call)));
+    }
+
+    pub(super) fn on_event<E: Event>(&mut self, mut call: impl FnMut(&E) + Send + 'static) {
+        let typed_call = move |event: &AnyEvent| {
+            if let Some(event) = event.get::<E>() {
+                call(event);
+            }
+        };
+        self.events.push((EventType::of::<E>(), Box::new(typed_call)));
+    }
+
+    /// The deliveries that typed callbacks are for, and the message types.
+    pub(super) fn expected(&self) -> (Vec<Delivery>, Vec<MessageType>) {
+        let typed = self.typed.iter().map(|(delivery, ..)| *delivery).collect();
+        (typed, self.messages.iter().map(|(what, _)| *what).collect())
+    }
+
+    pub(super) fn event_types(&self) -> impl Iterator<Item = EventType> + '_ {
+        self.events.iter().map(|(event_type, _)| *event_type)
+    }
+
+    pub(super) fn message(&mut self, incoming: &Incoming<'_>) {
+        for (_, call) in self.messages.iter_mut().filter(|(what, _)| *what == incoming.message_type) {
+            call(incoming);
+        }
+    }
+
+    pub(super) fn typed(&mut self, incoming: &Incoming<'_>, envelope: Envelope, body: &[u8]) -> Heard {
+        let mut heard = Heard::Unknown;
+        for (delivery, known, call) in &mut self.typed {
+            if incoming.delivery == Some(*delivery) && *known == envelope {
+                heard = if call(incoming, body) { Heard::Called } else { Heard::Undecodable };
+            }
+        }
+        heard
+    }
+
+    pub(super) fn event(&mut self, event: &AnyEvent) {
+        for (_, call) in self.events.iter_mut().filter(|(event_type, _)| *event_type == event.event_type()) {
+            call(event);
+        }
+    }
+}
+
+/// Where the callbacks are between two lives.
+#[derive(Clone, Default)]
+pub(super) struct Shelf {
+    /// Taken by a life's `app` component as it starts and put back as it goes:
+    /// two lives never run the same callback at once, and a message costs no
+    /// lock.
+    callbacks: Arc<Mutex<Option<Box<Callbacks>>>>,
+}
+
+impl Shelf {
+    pub(super) fn new(callbacks: Callbacks) -> Self {
+        Shelf { callbacks: Arc::new(Mutex::new(Some(Box::new(callbacks)))) }
+    }
+
+    pub(super) fn take(&self) -> Option<Box<Callbacks>> {
+        self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn put(&self, callbacks: Box<Callbacks>) {
+        *self.callbacks.lock().unwrap_or_else(PoisonError::into_inner) = Some(callbacks);
+    }
+}

@@ -1,0 +1,289 @@
+//! Windows and receipts: how much a user may have under way, and how far it
+//! has come.
+//!
+//! What is asked of one delivery for one target is numbered from 1; the
+//! delivery reports cumulative counts ([`Progress`]). A window is the bytes
+//! asked for less the bytes that the delivery released: at the bound the
+//! *user's* call waits or is refused, never a component.
+//!
+//! Numbers count within one life of this node. When a life ends its windows
+//! close, what waits for a receipt learns that the outcome is unknown, and the
+//! next life opens them afresh.
+
+use super::error::SendError;
+use crate::codec::Batch;
+use crate::component::{Failed, FailedWhy, Progress, Target};
+use crate::error::CallError;
+use crate::id::{Kind, Life};
+use crate::protocol::delivery::Delivery;
+use std::cell::Cell;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a receipt tells of a message.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Outcome {
+    /// The delivery's guarantee is met for it.
+    Delivered,
+    /// No live node lacks it.
+    Stable,
+}
+
+/// How long a send may wait for room.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Patience {
+    Forever,
+    None,
+}
+
+/// Runs of failed requests that are remembered for receipts; older ones read
+/// as delivered, which only a receipt kept over many failures can meet.
+const FAILED_RUNS_MAX: usize = 256;
+
+#[derive(Default)]
+struct Window {
+    requested: u64,
+    requested_bytes: u64,
+    progress: Option<Progress>,
+    failed: VecDeque<Failed>,
+}
+
+impl Window {
+    fn outstanding_bytes(&self) -> u64 {
+        self.requested_bytes.saturating_sub(self.progress.map_or(0, |progress| progress.released_bytes))
+    }
+
+    fn outcome(&self, number: u64) -> Option<Result<Outcome, CallError>> {
+        if let Some(failed) = self.failed.iter().find(|failed| (failed.first..=failed.last).contains(&number)) {
+            return Some(Err(match failed.why {
+                FailedWhy::Ended => CallError::Ended("the life it was for".into()),
+                FailedWhy::NotAVoter => CallError::Refused("a listener has no vote and cannot broadcast".into()),
+                FailedWhy::Target => CallError::Refused("this delivery cannot send to a single node".into()),
+                FailedWhy::NotProvided => CallError::Refused("the target does not have this delivery".into()),
+            }));
+        }
+        let progress = self.progress?;
+        match () {
+            () if progress.stable >= number => Some(Ok(Outcome::Stable)),
+            () if progress.delivered >= number => Some(Ok(Outcome::Delivered)),
+            () => None,
+        }
+    }
+}
+
+enum Phase {
+    /// Between two lives, or before the first.
+    Closed,
+    Open(Life),
+    /// The node stopped for good.
+    Over,
+}
+
+struct State {
+    phase: Phase,
+    /// The life whose numbers `windows` holds.
+    counted: Option<Life>,
+    windows: BTreeMap<(Kind, Target), Window>,
+}
+
+/// All windows of a node: shared by its `app` component, which hears of
+/// progress, and by the user's threads, which wait for it.
+pub(super) struct Windows {
+    /// One lock for all: a number must be given and the batch handed over in
+    /// one step, or the delivery would count in another order; and users'
+    /// threads sleep on `moved`, which needs a mutex. It is taken once a batch.
+    state: Mutex<State>,
+    moved: Condvar,
+    bytes_max: u64,
+}
+
+/// Names a request for its receipt.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Ticket {
+    life: Life,
+    via: Kind,
+    target: Target,
+    number: u64,
+}
+
+thread_local! {
+    /// Whether this thread runs a callback: it must not wait for what only it
+    /// can bring.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `callback`, marked as one.
+pub(super) fn as_callback<R>(callback: impl FnOnce() -> R) -> R {
+    IN_CALLBACK.set(true);
+    let result = callback();
+    IN_CALLBACK.set(false);
+    result
+}
+
+impl Windows {
+    pub(super) fn new(bytes_max: u64) -> Self {
+        let state = State { phase: Phase::Closed, counted: None, windows: BTreeMap::new() };
+        Windows { state: Mutex::new(state), moved: Condvar::new(), bytes_max }
+    }
+
+    /// No code under the lock panics between two changes: a poisoned state is
+    /// a whole one.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A life begins. The same life again (its `app` restarted) goes on.
+    pub(super) fn open(&self, life: Life) {
+        let mut state = self.state();
+        if state.counted.replace(life) != Some(life) {
+            state.windows.clear();
+        }
+        if !matches!(state.phase, Phase::Over) {
+            state.phase = Phase::Open(life);
+        }
+        self.moved.notify_all();
+    }
+
+    /// The `app` component of a life is gone.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        if matches!(state.phase, Phase::Open(_)) {
+            state.phase = Phase::Closed;
+        }
+        self.moved.notify_all();
+    }
+
+    /// The node stopped for good: nobody waits any more.
+    pub(super) fn end(&self) {
+        self.state().phase = Phase::Over;
+        self.moved.notify_all();
+    }
+
+    /// A delivery reports.
+    pub(super) fn progress(&self, progress: Progress) {
+        let mut state = self.state();
+        let window = state.windows.entry((progress.via, progress.target)).or_default();
+        if let Some(failed) = progress.failed.filter(|failed| window.failed.back() != Some(failed)) {
+            match window.failed.back_mut() {
+                Some(last) if last.first == failed.first && last.why == failed.why => *last = failed,
+                _ => window.failed.push_back(failed),
+            }
+            if window.failed.len() > FAILED_RUNS_MAX {
+                window.failed.pop_front();
+            }
+        }
+        window.progress = Some(progress);
+        drop(state);
+        self.moved.notify_all();
+    }
+
+    /// Numbers a batch and hands it over by `push`, once there is room.
+    ///
+    /// A batch larger than the window goes alone.
+    pub(super) fn submit(
+        &self,
+        via: Delivery,
+        target: Target,
+        batch: Batch,
+        patience: Patience,
+        push: impl FnOnce(Batch) -> Result<(), SendError>,
+    ) -> Result<Ticket, SendError> {
+        let (bytes, count) = (batch.run().len() as u64, u64::from(batch.count()));
+        let key = (via.kind(), target);
+        let mut state = self.state();
+        let life = loop {
+            match state.phase {
+                Phase::Over => return Err(SendError::Stopping),
+                Phase::Open(life) => {
+                    let outstanding = state.windows.get(&key).map_or(0, Window::outstanding_bytes);
+                    if outstanding == 0 || outstanding + bytes <= self.bytes_max {
+                        break life;
+                    }
+                    if patience == Patience::None || IN_CALLBACK.get() {
+                        let (window, in_callback) = (self.bytes_max, IN_CALLBACK.get());
+                        return Err(SendError::WindowFull { via, outstanding, window, in_callback });
+                    }
+                }
+                Phase::Closed if patience == Patience::None || IN_CALLBACK.get() => {
+                    return Err(SendError::BetweenLives);
+                }
+                Phase::Closed => {}
+            }
+            state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        push(batch)?;
+        let window = state.windows.entry(key).or_default();
+        window.requested += count;
+        window.requested_bytes += bytes;
+        Ok(Ticket { life, via: key.0, target, number: window.requested })
+    }
+
+    /// Bytes asked of a delivery for a target and not yet released.
+    pub(super) fn outstanding_bytes(&self, via: Kind, target: Target) -> u64 {
+        self.state().windows.get(&(via, target)).map_or(0, Window::outstanding_bytes)
+    }
+
+    fn wait(&self, ticket: Ticket, wanted: Outcome, timeout: Duration) -> Result<Outcome, CallError> {
+        let deadline = Instant::now() + timeout;
+        let mut state = self.state();
+        loop {
+            let known =
+                state.windows.get(&(ticket.via, ticket.target)).and_then(|window| window.outcome(ticket.number));
+            match state.phase {
+                Phase::Open(life) if life != ticket.life => {
+                    return Err(CallError::Ended("this node went on as a new life".into()));
+                }
+                _ => match known {
+                    Some(Ok(outcome)) if outcome < wanted => {}
+                    Some(known) => return known,
+                    None if matches!(state.phase, Phase::Over) => {
+                        return Err(CallError::Ended("this node stopped".into()));
+                    }
+                    None => {}
+                },
+            }
+            if IN_CALLBACK.get() {
+                return Err(CallError::Refused(
+                    "a callback cannot wait for a receipt: it would wait for itself".into(),
+                ));
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(CallError::TimedOut(timeout));
+            }
+            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// Stands for what was sent: says when it is delivered, and when stable.
+#[derive(Clone)]
+pub struct Receipt {
+    pub(super) windows: Arc<Windows>,
+    pub(super) ticket: Ticket,
+}
+
+impl Receipt {
+    /// Waits until the delivery's guarantee is met.
+    ///
+    /// # Errors
+    /// `Refused` (not done), `Ended` or `TimedOut` (outcome unknown).
+    pub fn wait(&self, timeout: Duration) -> Result<Outcome, CallError> {
+        self.windows.wait(self.ticket, Outcome::Delivered, timeout)
+    }
+
+    /// Waits until no live node lacks it.
+    ///
+    /// # Errors
+    /// As [`Receipt::wait`].
+    pub fn wait_stable(&self, timeout: Duration) -> Result<Outcome, CallError> {
+        self.windows.wait(self.ticket, Outcome::Stable, timeout)
+    }
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Receipt({:?})", self.ticket)
+    }
+}
