@@ -1,5 +1,36 @@
 //! Links over TCP: the pure link core ([`crate::protocol::link`]) on sockets,
 //! sealed by Noise.
+//!
+//! ```text
+//!             handshake: who, may it link, keys        one port: links, client dialects
+//!   dial  ->  connect --\                        /-- accept <- first bytes
+//!                        session (socket, keys)
+//!   push -> link core -> writer: join, seal once, write once
+//!           link core <- reader: read much, open, whole frames -> sink, once a read
+//! ```
+//!
+//! A peer has a writer thread for its life and a reader thread a session; a
+//! voter's reader is also who dials. A short push writes by itself when the
+//! writer is idle. Sessions come and go, the link core resumes on the next one,
+//! and only a new life, a decision or a goodbye ends it.
+
+mod accept;
+mod admission;
+pub mod client;
+mod config;
+mod dial;
+mod handshake;
+mod hello;
+pub mod keys;
+mod links;
+mod peer;
+mod reader;
+mod seal;
+mod shared;
+
+pub use config::{Config, Credentials, Limits, PeerAddr, PeerAddrError, Security, StartError};
+pub use hello::Refusal;
+pub use links::{Bound, Counters, Cut, Links, PeerInfo};
 
 use crate::component::{Lane, PeerChange};
 use crate::id::{Kind, Life};

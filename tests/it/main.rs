@@ -4,3 +4,4 @@ mod contract_raft;
 mod contract_stream;
 mod layers;
 mod resolver;
+mod transport;

@@ -182,6 +182,11 @@ impl Link {
         }
     }
 
+    /// Bytes that wait to be written in this session, on all lanes.
+    pub fn unsent_bytes(&self) -> usize {
+        self.outgoing.iter().map(Outgoing::unsent_bytes).sum::<usize>() + self.queued_bytes(Lane::Probe)
+    }
+
     /// A session with the life `peer` began; it replaces an earlier one.
     /// Epochs are this side's own numbers for sessions and must rise.
     pub fn session(&mut self, now: Time, peer: Life, epoch: u64) -> Opened {

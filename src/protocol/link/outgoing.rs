@@ -41,6 +41,10 @@ impl Outgoing {
         self.queued_bytes
     }
 
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.queued_bytes - self.in_flight_bytes
+    }
+
     pub(super) fn resend_at(&self) -> Option<Time> {
         self.resend_at
     }

@@ -1,0 +1,200 @@
+//! Dialling: one thread for each voter's slot (and one for the sponsors of a
+//! listener). It dials while there is no session, and is the reader of the
+//! sessions that it brings about.
+
+use super::admission::Via;
+use super::config::{PeerAddr, Security};
+use super::handshake::{self, Failure};
+use super::hello::Refusal;
+use super::peer::lock;
+use super::shared::Shared;
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Attempts at one sponsor before the next one's turn.
+const SPONSOR_ATTEMPTS: u32 = 3;
+/// The lesser id lets the greater one redial first.
+const COURTESY: Duration = Duration::from_millis(100);
+
+/// How an attempt ended.
+enum Dialled {
+    /// There was a session; it is over.
+    Session,
+    Failed {
+        soon: bool,
+    },
+    /// The address is this node's own.
+    Myself,
+}
+
+/// Keeps the voter of a slot linked.
+pub(super) fn slot_loop(shared: &Arc<Shared>, slot: usize) {
+    let peer = shared.voters[slot].clone();
+    let mut pauses = Pauses::new(shared, slot as u64);
+    while peer.wait_unlinked() {
+        let (configured, sessions) = (lock(&shared.book).slots[slot].configured.clone(), peer.sessions());
+        if sessions > 0 && peer.who().is_some_and(|who| who.life.node > shared.mine.life.node) {
+            // both sides see a cut at the same moment
+            if !shared.crew.pause(COURTESY) {
+                return;
+            }
+            if peer.linked() {
+                continue;
+            }
+        }
+        let pause = match dial(shared, &configured, Via::Slot { slot, sessions }) {
+            Dialled::Myself => {
+                log::error!(
+                    target: "nodewright::link",
+                    "{configured} is this node itself, but does not look so: list it as {}",
+                    shared.mine.listen.map_or(String::new(), |listen| listen.to_string())
+                );
+                return;
+            }
+            Dialled::Session => pauses.reset(),
+            Dialled::Failed { soon } => pauses.next(soon),
+        };
+        if !peer.linked() && !shared.crew.pause(pause) {
+            return;
+        }
+    }
+}
+
+/// Keeps a listener linked to one of its sponsors.
+pub(super) fn sponsor_loop(shared: &Arc<Shared>, sponsors: &[PeerAddr]) {
+    let mut pauses = Pauses::new(shared, u64::MAX);
+    let (mut at, mut failed) = (0, 0);
+    loop {
+        let pause = match dial(shared, &sponsors[at % sponsors.len()], Via::Sponsor) {
+            Dialled::Session => {
+                failed = 0;
+                pauses.reset()
+            }
+            Dialled::Failed { .. } | Dialled::Myself => {
+                failed += 1;
+                pauses.next(false)
+            }
+        };
+        if failed >= SPONSOR_ATTEMPTS {
+            (at, failed) = (at + 1, 0);
+        }
+        if !shared.crew.pause(pause) {
+            return;
+        }
+    }
+}
+
+fn dial(shared: &Arc<Shared>, to: &PeerAddr, via: Via) -> Dialled {
+    let addresses = to.resolve();
+    if let Via::Slot { slot, .. } = via
+        && !addresses.is_empty()
+    {
+        lock(&shared.book).slots[slot].addresses.clone_from(&addresses);
+    }
+    let mut failure = Failure::Io(io::Error::new(io::ErrorKind::NotFound, "the host name has no address"));
+    for address in addresses {
+        if matches!(shared.security, Security::LoopbackOnly) && !address.ip().is_loopback() {
+            let unsecured = super::StartError::Unsecured { address: to.to_string() };
+            failure = Failure::Io(io::Error::other(unsecured.to_string()));
+            continue;
+        }
+        match attempt(shared, address, via) {
+            Ok(()) => return Dialled::Session,
+            Err(Failure::Refusing(Refusal::Myself) | Failure::Refused(Refusal::Myself)) => return Dialled::Myself,
+            Err(error) => failure = error,
+        }
+    }
+    Dialled::Failed { soon: shared.failed(&failure, to) }
+}
+
+/// Connects, shakes hands and reads until the session is over.
+fn attempt(shared: &Arc<Shared>, address: SocketAddr, via: Via) -> Result<(), Failure> {
+    let stream = TcpStream::connect_timeout(&address, shared.limits.connect_within)?;
+    configure(&stream, shared)?;
+    let dialling = Dialling::begin(shared, via);
+    let deadline = Instant::now() + shared.limits.handshake_within;
+    let mut judged = None;
+    let agreed = handshake::dial(&stream, &shared.security, &shared.mine, deadline, |hello, key| {
+        judged = Some(hello.life);
+        shared.judge(&hello, key, via, address)
+    });
+    let attached = agreed.map(|agreed| shared.attach(stream, agreed));
+    drop(dialling);
+    let attached = attached.inspect_err(|_| {
+        judged.inspect(|life| shared.abandoned(*life));
+    })?;
+    if let Some((peer, reading)) = attached {
+        reading.run(shared, &peer);
+    }
+    Ok(())
+}
+
+/// Small writes leave at once; a dead other end is noticed.
+pub(super) fn configure(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+    let unanswered = shared.limits.unanswered_max;
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    let alive = socket2::TcpKeepalive::new().with_time(unanswered / 2).with_interval(unanswered / 5);
+    socket.set_tcp_keepalive(&alive)?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(unanswered))?;
+    Ok(())
+}
+
+/// Marks a slot while this node's handshake with it is under way.
+struct Dialling<'a> {
+    shared: &'a Shared,
+    via: Via,
+}
+
+impl<'a> Dialling<'a> {
+    fn begin(shared: &'a Shared, via: Via) -> Self {
+        let dialling = Dialling { shared, via };
+        dialling.mark(true);
+        dialling
+    }
+
+    fn mark(&self, under_way: bool) {
+        if let Via::Slot { slot, .. } = self.via {
+            lock(&self.shared.book).slots[slot].dialling = under_way;
+        }
+    }
+}
+
+impl Drop for Dialling<'_> {
+    fn drop(&mut self) {
+        self.mark(false);
+    }
+}
+
+/// Growing pauses between attempts, each drawn from its upper half so that
+/// nodes do not keep step.
+struct Pauses {
+    first: Duration,
+    max: Duration,
+    next: Duration,
+    rng: fastrand::Rng,
+}
+
+impl Pauses {
+    fn new(shared: &Shared, salt: u64) -> Self {
+        let max = shared.limits.redial_after_max;
+        let rng = fastrand::Rng::with_seed(shared.mine.boot ^ salt);
+        Pauses { first: max / 50, max, next: max / 50, rng }
+    }
+
+    fn reset(&mut self) -> Duration {
+        self.next = self.first;
+        Duration::ZERO
+    }
+
+    fn next(&mut self, soon: bool) -> Duration {
+        let pause = if soon { self.first } else { self.next };
+        if !soon {
+            self.next = (self.next * 2).min(self.max);
+        }
+        pause.mul_f64(0.5 + self.rng.f64() / 2.0)
+    }
+}
