@@ -1,0 +1,304 @@
+//! A component and what belongs to it, as whoever holds the cell's lock sees
+//! it: hand over items one by one, flush once, perform.
+
+use super::counters::count;
+use super::letters::Kept;
+use super::live::Live;
+use super::mailbox::{Mail, Mailbox};
+use super::out::{Out, OutState};
+use super::timers::Due;
+use crate::component::{AnyComponent, ComponentName, Item, Role};
+use crate::error::{CallError, Fault};
+use crate::id::Kind;
+use crate::time::Time;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Items handled between two flushes at most.
+const DRAIN_ITEMS_MAX: usize = 256;
+/// Bytes of blocks and batches handled between two flushes at most: what is to
+/// be acknowledged must not wait for a whole window.
+const DRAIN_BYTES_MAX: usize = 256 << 10;
+/// Items that are run in place together; more are worth a thread.
+const IN_PLACE_ITEMS_MAX: usize = 8;
+
+/// Why a component fell.
+#[derive(Clone, Debug)]
+pub(super) struct Fall {
+    pub(super) fault: Fault,
+}
+
+enum State {
+    Up(Box<dyn AnyComponent>),
+    /// Its own thread has to see to it.
+    Down(Fall),
+    Stopped,
+}
+
+pub(super) struct Cell {
+    name: ComponentName,
+    role: Role,
+    state: State,
+    out: OutState,
+    /// Until when the component's thread sleeps.
+    armed: Option<Time>,
+    /// Inputs that were taken from the mailbox and not handled, because the
+    /// component fell: at most two.
+    backlog: VecDeque<Item>,
+    /// Whether the first of them is the one under which it fell.
+    suspect: bool,
+    /// Bytes delivered to it since the last flush, by delivery: their
+    /// consumption is reported even if it falls, or their sender would wait
+    /// for ever.
+    unconsumed: Vec<(Kind, u64)>,
+}
+
+/// What the component's thread does next.
+pub(super) enum Next {
+    /// Sleeps until mail comes, or until then.
+    Sleep(Option<Time>),
+    /// Sees to the fallen component.
+    Mend(Fall),
+    /// Ends.
+    End,
+}
+
+impl Cell {
+    pub(super) fn new(name: ComponentName, role: Role, component: Box<dyn AnyComponent>, me: usize) -> Self {
+        Cell {
+            name,
+            role,
+            state: State::Up(component),
+            out: OutState::new(me, Kind::of(name)),
+            armed: None,
+            backlog: VecDeque::new(),
+            suspect: false,
+            unconsumed: Vec::new(),
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.state, State::Up(_)) && self.backlog.is_empty()
+    }
+
+    /// One turn of the component's thread, which woke up with `first`.
+    ///
+    /// 1. What was left over from a fall comes first, then the timers that are
+    ///    due.
+    /// 2. The mailbox is drained up to a budget; the component gets its items
+    ///    one by one.
+    /// 3. It flushes.
+    /// 4. Open blocks are sealed, and what it asked for is performed in order.
+    /// 5. The items count as handled, and the next timer says how long the
+    ///    thread may sleep.
+    pub(super) fn turn(&mut self, live: &Live, mailbox: &Mailbox, first: Option<Mail>) -> Next {
+        let now = live.now();
+        self.out.now = now;
+        count(&live.counts().wakes);
+        let (mut items, mut bytes) = (0, 0);
+        self.overdue(live, now); // 1
+        let mut mail = first;
+        while let State::Up(_) = self.state {
+            match mail.take() {
+                // 2
+                Some(Mail::Item(item)) => {
+                    items += 1;
+                    bytes += weight(&item);
+                    self.step(live, item, now);
+                }
+                Some(Mail::Wake) | None => {}
+            }
+            if items >= DRAIN_ITEMS_MAX || bytes >= DRAIN_BYTES_MAX {
+                break;
+            }
+            match mailbox.receiver.try_recv() {
+                Ok(next) => mail = Some(next),
+                Err(_) => break,
+            }
+        }
+        if let Some(Mail::Item(item)) = mail.take() {
+            // It was down, or fell before it came to the mail.
+            items += 1;
+            self.backlog.push_back(item);
+        }
+        self.flush(live, now); // 3, 4
+        mailbox.handled(items); // 5
+        self.armed = self.out.timers.next();
+        match &self.state {
+            State::Up(_) => Next::Sleep(self.armed),
+            State::Down(fall) => Next::Mend(fall.clone()),
+            State::Stopped => Next::End,
+        }
+    }
+
+    /// A run in place: the items that were handled are taken from `items`.
+    pub(super) fn in_place(&mut self, live: &Live, mailbox: &Mailbox, items: &mut Vec<Item>) {
+        let now = live.now();
+        self.out.now = now;
+        count(&live.counts().in_place);
+        for item in items.drain(..) {
+            if self.is_up() {
+                self.step(live, item, now);
+            } else {
+                mailbox.queue(item);
+            }
+        }
+        self.flush(live, now);
+        let sooner = match (self.out.timers.next(), self.armed) {
+            (Some(next), Some(armed)) => next < armed,
+            (next, None) => next.is_some(),
+            (None, Some(_)) => false,
+        };
+        if sooner || !self.is_up() {
+            self.armed = self.out.timers.next();
+            mailbox.wake();
+        }
+    }
+
+    /// Puts a component made anew in the place of the fallen one; `told` is
+    /// what it has to know first.
+    pub(super) fn begin_anew(&mut self, live: &Live, component: Box<dyn AnyComponent>, told: Vec<Item>) {
+        self.state = State::Up(component);
+        let now = live.now();
+        self.out.now = now;
+        for item in told {
+            self.step(live, item, now);
+        }
+    }
+
+    /// What a fall left behind, and the timers that are due.
+    fn overdue(&mut self, live: &Live, now: Time) {
+        while let State::Up(_) = self.state
+            && let Some(item) = self.backlog.pop_front()
+        {
+            let again = if std::mem::take(&mut self.suspect) { Kept::of(&item) } else { Kept::Nothing };
+            self.step(live, item, now);
+            if let (State::Down(fall), Kept::Copy(killer)) = (&self.state, again) {
+                live.dead_letter(self.name, &killer, &fall.fault.to_string());
+                self.backlog.pop_front();
+                self.suspect = false;
+            }
+        }
+        while let (State::Up(_), Some(due)) = (&self.state, self.out.timers.due(now)) {
+            let item = match due {
+                Due::Timer(timer) => Item::Timer(timer),
+                Due::Call(token) => {
+                    let deadline = self.out.calls.get(&token).copied().unwrap_or_default();
+                    Item::Reply { token, value: Err(CallError::TimedOut(deadline)) }
+                }
+            };
+            self.step(live, item, now);
+        }
+    }
+
+    fn step(&mut self, live: &Live, item: Item, now: Time) {
+        let State::Up(component) = &mut self.state else { return };
+        let Some(item) = Self::admit(&mut self.out, item) else {
+            return count(&live.counts().late_answers);
+        };
+        let kept = if self.role == Role::Leaf { Kept::of(&item) } else { Kept::Nothing };
+        if let Item::Delivered(delivered) = &item {
+            self.unconsumed.push((delivered.via, delivered.batch.run().len() as u64));
+        }
+        let stop = matches!(item, Item::Stop);
+        let mut out = Out { state: &mut self.out, live };
+        let done = caught(live, || component.step(item, now, &mut out));
+        match done {
+            Ok(()) if stop => {
+                self.flush(live, now);
+                self.state = State::Stopped;
+            }
+            Ok(()) => {}
+            Err(fault) => self.fall(live, fault, kept),
+        }
+    }
+
+    /// Answers reach only who asked: not a successor, and not after the
+    /// deadline.
+    fn admit(out: &mut OutState, item: Item) -> Option<Item> {
+        Some(match item {
+            Item::Reply { token, value } => {
+                out.calls.remove(&token)?;
+                out.timers.cancel(Due::Call(token));
+                Item::Reply { token: out.own(token)?, value }
+            }
+            Item::Done { token, done } => Item::Done { token: out.own(token)?, done },
+            Item::Disk { token, result } => Item::Disk { token: out.own(token)?, result },
+            other => other,
+        })
+    }
+
+    fn flush(&mut self, live: &Live, now: Time) {
+        if let State::Up(component) = &mut self.state {
+            let mut out = Out { state: &mut self.out, live };
+            match caught(live, || component.flush(now, &mut out)) {
+                Ok(()) => self.unconsumed.clear(),
+                Err(fault) => self.fall(live, fault, Kept::Nothing),
+            }
+        }
+        self.out.perform(live);
+    }
+
+    fn fall(&mut self, live: &Live, fault: Fault, kept: Kept) {
+        self.state = State::Down(Fall { fault });
+        // The effects that it made are whole, as if it had crashed after the
+        // last of them; what it waited for is void.
+        self.out.begin_anew();
+        match kept {
+            Kept::Copy(item) => {
+                if matches!(item, Item::Delivered(_)) {
+                    self.unconsumed.pop(); // counted when it is handled
+                }
+                self.backlog.push_front(item);
+                self.suspect = true;
+            }
+            Kept::Call(reply_to) => {
+                let ended = CallError::Ended(format!("{} fell while it handled the call", self.name));
+                live.answer(reply_to, Err(ended));
+            }
+            Kept::Nothing => {}
+        }
+        for (via, bytes) in self.unconsumed.drain(..) {
+            live.consumed(via, Kind::of(self.name), bytes);
+        }
+    }
+}
+
+/// How much a run of this item may take.
+fn weight(item: &Item) -> usize {
+    match item {
+        Item::Messages { block, .. } => block.len(),
+        Item::Delivered(delivered) => delivered.batch.run().len(),
+        Item::Request { batch, .. } => batch.run().len(),
+        _ => 0,
+    }
+}
+
+/// Runs a component's code; a panic is a broken invariant.
+fn caught(live: &Live, run: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
+    // The component is dropped after a panic, so nobody sees a half-made state.
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        count(&live.counts().panics);
+        Err(Fault::Broken(format!("panicked: {}", panic_text(&*panic))))
+    })
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("without a message").to_owned()
+}
+
+/// Hands items to a component: in place if it is idle, else to its thread.
+pub(super) fn hand_over(live: &Live, mailbox: &Mailbox, items: &mut dyn Iterator<Item = Item>) {
+    let Some(mut cell) = mailbox.idle() else {
+        return items.for_each(|item| mailbox.queue(item));
+    };
+    let mut few: Vec<Item> = items.take(IN_PLACE_ITEMS_MAX).collect();
+    if few.len() < IN_PLACE_ITEMS_MAX {
+        let _running = super::mailbox::Running::enter();
+        cell.in_place(live, mailbox, &mut few);
+    } else {
+        few.into_iter().chain(items).for_each(|item| mailbox.queue(item));
+    }
+}

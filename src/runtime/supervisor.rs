@@ -1,0 +1,224 @@
+//! The node's own thread: begins lives and ends them.
+
+use super::incarnation::Incarnations;
+use super::live::Live;
+use super::node::{Ended, Node, Notice, Now};
+use super::notice::NewLife;
+use super::{StartError, thread};
+use crate::component::Item;
+use crate::error::{CallError, Fault};
+use crate::event::AnyEvent;
+use crate::id::Life;
+use crate::time::Time;
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+/// How often a node may begin a new life before it gives up.
+const LIVES_MAX: usize = 5;
+/// In which time.
+const LIVES_WITHIN: Duration = Duration::from_secs(60);
+/// Rest before the second new life within that time; it doubles.
+const REST: Duration = Duration::from_millis(50);
+
+/// How often something may begin anew within a time.
+pub(super) struct Budget {
+    max: usize,
+    within: Duration,
+    rest: Duration,
+    taken: VecDeque<Time>,
+}
+
+impl Budget {
+    pub(super) fn new(max: usize, within: Duration, rest: Duration) -> Self {
+        Budget { max, within, rest, taken: VecDeque::new() }
+    }
+
+    /// How long to rest before beginning anew; `None` if it happened too often.
+    pub(super) fn take(&mut self, now: Time) -> Option<Duration> {
+        while self.taken.front().is_some_and(|taken| now.since(*taken) > self.within) {
+            self.taken.pop_front();
+        }
+        if self.taken.len() >= self.max {
+            return None;
+        }
+        self.taken.push_back(now);
+        let doublings = self.taken.len() as u32 - 1;
+        Some(if doublings == 0 { Duration::ZERO } else { self.rest * (1 << (doublings - 1)) })
+    }
+}
+
+/// A life with its threads.
+struct Begun {
+    live: Arc<Live>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+pub(super) struct Supervisor {
+    node: Arc<Node>,
+    notices: flume::Receiver<Notice>,
+    incarnations: Incarnations,
+    budget: Budget,
+}
+
+impl Supervisor {
+    pub(super) fn new(node: Arc<Node>, notices: flume::Receiver<Notice>, incarnations: Incarnations) -> Self {
+        Supervisor { node, notices, incarnations, budget: Budget::new(LIVES_MAX, LIVES_WITHIN, REST) }
+    }
+
+    /// Runs the node to its end; `started` is told how the first life began.
+    pub(super) fn run(mut self, started: &flume::Sender<Result<(), StartError>>) -> Result<(), Ended> {
+        let begun = self.begin(None, 0, "start");
+        let (mut begun, result) = match begun {
+            Ok(begun) => (Some(begun), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        let refused = result.is_err();
+        let _ = started.send(result);
+        let mut ended = Ok(());
+        while let Some(now) = begun.take() {
+            match self.watch(now) {
+                Ok(next) => begun = next,
+                Err(why) => ended = Err(why),
+            }
+        }
+        if !refused {
+            log::info!(target: "nodewright::runtime", "{} is stopped", self.node.options.name);
+        }
+        self.node.set_now(Now::Stopped);
+        self.node.calls.end(&CallError::Stopping);
+        self.node.board.close();
+        self.node.watchers.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.node.pool.stop();
+        self.node.disk.stop();
+        ended
+    }
+
+    /// Sees a life to its end; the next one, or `None` when the user stopped.
+    fn watch(&mut self, begun: Begun) -> Result<Option<Begun>, Ended> {
+        let here = begun.live.me;
+        let mut deadline = None;
+        loop {
+            let notice = match deadline {
+                Some(at) => self.notices.recv_deadline(self.node.clock.instant(at)).ok(),
+                None => self.notices.recv().ok(),
+            };
+            match notice {
+                None | Some(Notice::Deadline) => deadline = self.node.calls.expire(self.node.clock.now()),
+                Some(Notice::Stop) => {
+                    self.stop(begun);
+                    return Ok(None);
+                }
+                Some(Notice::Fell { life, component, fault }) if life == here => {
+                    if let Fault::Stop(why) = fault {
+                        self.stop(begun);
+                        return Err(Ended::Asked { component, why });
+                    }
+                    return self.anew(begun, 0, format!("{component}: {fault}")).map(Some);
+                }
+                Some(Notice::Outlived { life, at_least, why }) if life == here => {
+                    return self.anew(begun, at_least, why).map(Some);
+                }
+                Some(Notice::Fell { .. } | Notice::Outlived { .. }) => {} // of an earlier life
+            }
+        }
+    }
+
+    /// Begins a life: mailboxes first, then links, then threads in start
+    /// order. Every mailbox holds `Started` before anything can reach it.
+    fn begin(&mut self, old: Option<Life>, at_least: u64, why: &str) -> Result<Begun, StartError> {
+        let me = Life { node: self.node.options.id, incarnation: self.incarnations.next(at_least)? };
+        self.node.board.begin(me);
+        let live = Live::new(self.node.clone(), me);
+        for mailbox in &live.mailboxes {
+            mailbox.queue(Item::Started(live.boot()));
+        }
+        let mut begun = Begun { live: live.clone(), threads: Vec::new() };
+        for (index, factory) in self.node.stack.factories.iter().enumerate() {
+            let life = live.clone();
+            let name = format!("nw-{}-{}", self.node.options.name, factory.manifest().name);
+            match Builder::new().name(name).spawn(move || thread::run(&life, index)) {
+                Ok(thread) => begun.threads.push(thread),
+                Err(error) => {
+                    end(begun, false);
+                    return Err(StartError::Thread(error));
+                }
+            }
+        }
+        log::info!(target: "nodewright::runtime", "{} lives as {me}: {why}", self.node.options.name);
+        super::counters::count(&self.node.counts.lives);
+        live.publish(AnyEvent::new(NewLife { old, new: me, why: why.to_owned() }));
+        self.node.set_now(Now::Lives(live));
+        let mut watchers = self.node.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.send(me).is_ok());
+        drop(watchers);
+        Ok(begun)
+    }
+
+    /// Ends a life as a crash would and begins the next.
+    fn anew(&mut self, begun: Begun, at_least: u64, why: String) -> Result<Begun, Ended> {
+        let old = begun.live.me;
+        log::warn!(target: "nodewright::runtime", "{old} is over, a new life begins: {why}");
+        self.node.set_now(Now::Between);
+        end(begun, false);
+        self.node.calls.end(&CallError::Ended(format!("{old} is over: {why}")));
+        let Some(rest) = self.budget.take(self.node.clock.now()) else {
+            return Err(Ended::FellTooOften { lives: LIVES_MAX, within: LIVES_WITHIN, why });
+        };
+        if !rest.is_zero() {
+            self.rest(rest);
+        }
+        self.begin(Some(old), at_least, &why).map_err(|error| Ended::NoNewLife(error.to_string()))
+    }
+
+    /// Rests; what comes meanwhile is of the old life, except a wish to stop,
+    /// which is kept.
+    fn rest(&self, rest: Duration) {
+        let until = self.node.clock.instant(self.node.clock.now() + rest);
+        while let Ok(notice) = self.notices.recv_deadline(until) {
+            if let Notice::Stop = notice {
+                return self.node.notify(Notice::Stop);
+            }
+        }
+    }
+
+    /// Stops gracefully: what stands above stops first, each component after
+    /// it has handled what came before.
+    fn stop(&self, begun: Begun) {
+        self.node.set_now(Now::Stopped);
+        let Begun { live, mut threads } = begun;
+        while let Some(thread) = threads.pop() {
+            live.mailboxes[threads.len()].queue(Item::Stop);
+            // Its panics are caught inside.
+            let _ = thread.join();
+        }
+        end(Begun { live, threads }, true);
+    }
+}
+
+fn end(begun: Begun, leaving: bool) {
+    begun.live.end();
+    begun.live.network().stop(leaving);
+    for thread in begun.threads {
+        // Its panics are caught inside.
+        let _ = thread.join();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_rests_longer_each_time_and_ends() {
+        let second = Duration::from_secs(1);
+        let mut budget = Budget::new(3, 30 * second, second);
+        let at = |s| Time::ZERO + s * second;
+        assert_eq!(budget.take(at(0)), Some(Duration::ZERO));
+        assert_eq!(budget.take(at(1)), Some(second));
+        assert_eq!(budget.take(at(2)), Some(2 * second));
+        assert_eq!(budget.take(at(3)), None);
+        assert_eq!(budget.take(at(31)), Some(2 * second), "the first is forgotten");
+    }
+}
