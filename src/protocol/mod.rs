@@ -7,3 +7,6 @@ pub mod link;
 pub mod membership;
 pub mod ordering;
 pub mod request;
+
+#[cfg(test)]
+mod driven;

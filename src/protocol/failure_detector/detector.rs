@@ -57,8 +57,10 @@ struct Watched {
     name: Arc<str>,
     role: PeerRole,
     estimator: Box<dyn Estimator>,
-    /// When it was last heard of, or was given fresh grace.
+    /// When it was last heard of, or joined.
     heard: Time,
+    /// Silence before this says nothing: this node was paused.
+    grace: Time,
     /// Its silence at the last look.
     silence: Duration,
     suspected: Option<Time>,
@@ -96,7 +98,8 @@ impl Detector {
             // One pause: fresh grace for everybody. A node that is always late
             // must still suspect in the end, so from the second time on it
             // excuses its own lateness only.
-            watched.heard = if self.slow { (watched.heard + late).min(now) } else { now };
+            let since = watched.silent_since();
+            watched.grace = if self.slow { (since + late).min(now) } else { now };
             watched.estimator.interrupted();
         }
         if !self.slow {
@@ -122,6 +125,7 @@ impl Detector {
             role,
             estimator: self.config.estimator(),
             heard: cx.now(),
+            grace: Time::ZERO,
             silence: Duration::ZERO,
             suspected: None,
             mistakes: 0,
@@ -171,7 +175,7 @@ impl Detector {
             if let Some(heard) = cx.last_heard(watched.life) {
                 watched.heard = watched.heard.max(heard);
             }
-            watched.silence = now.since(watched.heard);
+            watched.silence = now.since(watched.silent_since());
             match watched.suspected {
                 None if watched.estimator.suspects(watched.silence) => watched.suspect(cx),
                 Some(since) if watched.heard > since => watched.restore(accurate, cx),
@@ -185,6 +189,10 @@ impl Detector {
 }
 
 impl Watched {
+    fn silent_since(&self) -> Time {
+        self.heard.max(self.grace)
+    }
+
     fn suspect(&mut self, cx: &mut Context<'_, Detector>) {
         self.suspected = Some(cx.now());
         let judgement = self.estimator.explain(self.silence);

@@ -29,18 +29,22 @@
 //! a set that only grows needs none.
 
 mod accusations;
+mod claims;
 mod component;
 mod config;
+mod ended;
+mod grievances;
 #[cfg(test)]
 mod tests;
+mod view;
 
-pub use component::{Claims, Membership, Tick};
+pub use claims::Claims;
+pub use component::{Membership, Tick};
 pub use config::Config;
+pub use view::{LifeEndedEvent, Member, View};
 
-use crate::component::EndedWhy;
 use crate::event::Event;
 use crate::id::Life;
-use std::sync::Arc;
 
 /// A delivery component holds back more than its bound because `life` does not
 /// acknowledge. Counts as an accusation while `holding` is true. Retained per
@@ -60,48 +64,4 @@ impl Event for HoldingBack {
     fn retained_key(&self) -> u64 {
         self.life.node.0
     }
-}
-
-/// One linked life and its node's name.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Member {
-    /// The life.
-    pub life: Life,
-    /// Its node's name.
-    pub name: Arc<str>,
-}
-
-/// Who is linked with this node, and how many lives are over. Retained. A local
-/// view: two nodes' views may differ at any time.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct View {
-    /// How many voters are configured.
-    pub configured: usize,
-    /// The voters with a life known to this node, itself included where it is
-    /// one, by node id.
-    pub voters: Vec<Member>,
-    /// The listeners linked with this node, itself included where it is one.
-    pub listeners: Vec<Member>,
-    /// How many members' lives have ended since this node started.
-    pub ended: u64,
-}
-
-impl Event for View {
-    const NAME: &'static str = "view";
-    const RETAINED: bool = true;
-}
-
-/// A member's life is over for this node.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LifeEndedEvent {
-    /// The life.
-    pub life: Life,
-    /// Its node's name.
-    pub name: Arc<str>,
-    /// Why.
-    pub why: EndedWhy,
-}
-
-impl Event for LifeEndedEvent {
-    const NAME: &'static str = "life_ended";
 }
