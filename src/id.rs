@@ -48,7 +48,7 @@ impl fmt::Display for NodeId {
 
 /// Counts a node's lives; rises with every start. Milliseconds of the wall
 /// clock, or one more than the greatest that peers remember.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, Default)]
 pub struct Incarnation(pub u64);
 
 /// One run of one node: from its start to its crash, stop or end.

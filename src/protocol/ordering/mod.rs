@@ -1,1 +1,8 @@
-//! ordering
+//! Orders of delivery, as pure hold-back structures that a delivery component
+//! wraps around its core.
+//!
+//! - [`fifo`]: one sender's batches in the sender's order.
+//! - [`causal`]: what happened before is delivered before.
+
+pub mod causal;
+pub mod fifo;

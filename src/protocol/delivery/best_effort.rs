@@ -1,0 +1,71 @@
+//! Best effort: to every linked life, delivered on receipt.
+//!
+//! Guarantee: if the sender stays up, every life that stays up and linked
+//! delivers, once, in the sender's order. No failure assumption is needed and
+//! nothing is repaired: a sender that fails half-way leaves some without. The
+//! order comes from the links; a watermark per life keeps it across lanes of
+//! repair that links know and this does not. Source: Cachin, Guerraoui,
+//! Rodrigues, Algorithm 3.1 (basic broadcast).
+
+use super::broadcast::{Broadcast, Cx};
+use super::config::Mutant;
+use super::message::{Head, Message};
+use super::origin::Held;
+use super::window::Sent;
+use crate::codec::Batch;
+use crate::component::{Lane, PeerRole, Stamp, Target, To};
+use crate::id::Life;
+use bytes::Bytes;
+
+impl Broadcast {
+    pub(super) fn send_best_effort(
+        &mut self,
+        target: Target,
+        first: u64,
+        head: Head,
+        batch: Batch,
+        stamp: Stamp,
+        cx: Cx<'_, '_>,
+    ) {
+        let (seq, channel, messages) = (head.seq, head.channel, batch.count());
+        let sent = Sent::new(channel, target, first, messages, batch.run().len() as u64);
+        let message = Message::Data(head);
+        let to = match target {
+            Target::All => Some(To::All),
+            Target::Node(node) if node == self.me.node => None,
+            // Requests to nodes that are not linked were refused; one that went
+            // since then counts as through, because nobody else waits for it.
+            Target::Node(node) => self.peers.get(&node).map(|(life, _)| To::Life(*life)),
+        };
+        let bytes = to.map_or(0, |to| cx.send_with(to, Lane::Data, &message, batch.run()));
+        let lives = self.peers.values().filter(|(life, role)| match to {
+            Some(To::All) => *role == PeerRole::Voter,
+            Some(To::Life(one)) => *life == one,
+            None => false,
+        });
+        self.window.send(seq, sent, lives.map(|(life, _)| *life), bytes, &mut self.receipts);
+        let to_self = matches!(target, Target::All) || target == Target::Node(self.me.node);
+        if to_self && !self.is(Mutant::SkipSelf) {
+            let held = Held { channel, batch, stamp, deps: Vec::new(), delivered_as: 0 };
+            self.hand_up(self.me, seq, held, cx);
+        }
+        if target == Target::All {
+            self.receipts.delivered(channel, target, messages);
+        }
+    }
+
+    pub(super) fn best_effort_arrived(&mut self, from: Life, head: Head, body: Bytes, cx: Cx<'_, '_>) {
+        let Some(batch) = Batch::checked(body, head.count) else {
+            self.dropped.malformed += 1;
+            return;
+        };
+        let seen = self.seen.entry(from).or_insert(0);
+        if head.seq <= *seen && self.mutant != Some(Mutant::DropDedupe) {
+            self.dropped.duplicates += 1;
+            return;
+        }
+        *seen = head.seq;
+        let held = Held { channel: head.channel, batch, stamp: head.stamp(), deps: Vec::new(), delivered_as: 0 };
+        self.hand_up(from, head.seq, held, cx);
+    }
+}

@@ -1,0 +1,340 @@
+//! The broadcast core as a component: takes requests in, sends each batch once,
+//! keeps what it holds, and delivers when the rung's guarantee is met.
+//!
+//! One run of inputs only notes what arrived; [`NetComponent::flush`] then
+//! broadcasts, delivers, releases, acknowledges and reports once. So the cost
+//! is per batch and per flush, not per message.
+
+use super::config::{Config, Mutant};
+use super::feed::{Feeds, Listening};
+use super::join::Joining;
+use super::message::{Head, Message};
+use super::origin::Origin;
+use super::pressure::Pressure;
+use super::progress::Receipts;
+use super::voters::Voters;
+use super::window::Window;
+use super::{Guarantee, Order, manifest};
+use crate::codec::{Batch, BatchBuilder};
+use crate::component::{
+    Boot, Context, FailedWhy, Input, Inspection, Lane, Manifest, NetComponent, PeerChange, PeerRole, Target, To,
+};
+use crate::error::Fault;
+use crate::id::{Incarnation, Kind, Life, MessageId, NodeId};
+use crate::protocol::failure_detector::Suspicion;
+use crate::protocol::ordering::causal::Causal;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) type Cx<'a, 'b> = &'a mut Context<'b, Broadcast>;
+
+/// A rung of the delivery ladder as a component, named by
+/// [`Delivery::name`](super::Delivery::name).
+#[derive(Debug)]
+pub struct Broadcast {
+    pub(super) config: Config,
+    pub(super) guarantee: Guarantee,
+    pub(super) kind: Kind,
+    pub(super) mutant: Option<Mutant>,
+    pub(super) me: Life,
+    /// Whether this node votes; a listener only hears its sponsor.
+    pub(super) voter: bool,
+    pub(super) voters: Voters,
+    /// Every linked life, by node.
+    pub(super) peers: BTreeMap<NodeId, (Life, PeerRole)>,
+    pub(super) origins: BTreeMap<Life, Origin>,
+    /// Greatest closed incarnation per node: nothing of it is left anywhere.
+    pub(super) closed: BTreeMap<NodeId, Incarnation>,
+    pub(super) causal: Option<Causal>,
+    pub(super) joining: Joining,
+    pub(super) pressure: Pressure,
+    pub(super) receipts: Receipts,
+    pub(super) window: Window,
+    pub(super) feeds: Feeds,
+    pub(super) listening: Listening,
+    pub(super) dropped: Dropped,
+    /// Origins to look at in the next flush.
+    pub(super) dirty: Vec<Life>,
+    /// Batches that best effort has seen, per life: dedupe and order.
+    pub(super) seen: BTreeMap<Life, u64>,
+    pub(super) deliveries: u64,
+    /// What the mutants delivered too early.
+    pub(super) already: BTreeSet<(Life, u64)>,
+    pub(super) scratch: Vec<u64>,
+    pub(super) repair_set: bool,
+    requests: Vec<Request>,
+    pub(super) next_seq: u64,
+}
+
+/// Named timers.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "private to the delivery directory")]
+pub enum Timer {
+    Repair,
+    Patience,
+    Absent,
+    ColdStart,
+}
+
+/// Messages that were dropped, by reason.
+#[derive(Debug, Default)]
+pub(super) struct Dropped {
+    /// From an unknown or earlier incarnation, or about one.
+    pub(super) unknown: u64,
+    pub(super) malformed: u64,
+    pub(super) duplicates: u64,
+    /// Too far ahead, or too much kept: asked for again later.
+    pub(super) no_room: u64,
+}
+
+/// Requests joined into one batch to be.
+#[derive(Debug)]
+struct Request {
+    channel: Kind,
+    target: Target,
+    first: u64,
+    one: Option<Batch>,
+    joined: BatchBuilder,
+}
+
+impl Broadcast {
+    /// The delivery component that `config` describes.
+    pub fn new(config: Config) -> Self {
+        Self::build(config, None)
+    }
+
+    /// The same with a planted bug.
+    #[doc(hidden)]
+    pub fn mutant(config: Config, mutant: Mutant) -> Self {
+        Self::build(config, Some(mutant))
+    }
+
+    fn build(config: Config, mutant: Option<Mutant>) -> Self {
+        let causal = config.delivery.order() == Order::Causal && mutant != Some(Mutant::DeliverOnArrival);
+        Broadcast {
+            guarantee: config.delivery.guarantee(),
+            kind: config.delivery.kind(),
+            mutant,
+            me: Life::new(NodeId(0), 0),
+            voter: true,
+            voters: Voters::default(),
+            peers: BTreeMap::new(),
+            origins: BTreeMap::new(),
+            closed: BTreeMap::new(),
+            causal: causal.then(Causal::default),
+            joining: Joining::default(),
+            pressure: Pressure::default(),
+            receipts: Receipts::default(),
+            window: Window::default(),
+            feeds: Feeds::default(),
+            listening: Listening::default(),
+            dropped: Dropped::default(),
+            dirty: Vec::new(),
+            seen: BTreeMap::new(),
+            deliveries: 0,
+            already: BTreeSet::new(),
+            scratch: Vec::new(),
+            repair_set: false,
+            requests: Vec::new(),
+            next_seq: 1,
+            config,
+        }
+    }
+
+    /// Whether this rung keeps what it holds until it is stable.
+    pub(super) fn holds(&self) -> bool {
+        self.guarantee != Guarantee::BestEffort
+    }
+
+    pub(super) fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    fn started(&mut self, boot: &Boot, cx: Cx<'_, '_>) {
+        self.me = boot.me;
+        self.voter = boot.voter;
+        self.voters.configured = boot.voters;
+        self.config.clocks.begin(boot.me);
+        let votes = self.guarantee == Guarantee::Uniform && self.voter;
+        self.joining.joined = !votes || self.is(Mutant::CountAmnesiacAcks);
+        if self.holds() && self.voter {
+            self.origins.insert(self.me, Origin::new(self.me));
+            if self.voters.awaits_absent() {
+                cx.set_timer(Timer::Absent, self.config.absent_after);
+            }
+        }
+    }
+
+    fn request(&mut self, channel: Kind, target: Target, batch: Batch) {
+        let first = self.receipts.requested(channel, target, batch.count());
+        let refused = match (target, self.guarantee) {
+            (Target::All, _) if !self.voter => Some(FailedWhy::NotAVoter),
+            (Target::Node(_), guarantee) if guarantee != Guarantee::BestEffort => Some(FailedWhy::Target),
+            (Target::Node(node), _) if node != self.me.node && !self.peers.contains_key(&node) => {
+                Some(FailedWhy::Ended)
+            }
+            _ => None,
+        };
+        let bytes = batch.run().len();
+        if let Some(why) = refused {
+            self.receipts.failed((channel, target), first, batch.count(), bytes as u64, why);
+            return;
+        }
+        // Only the last one is joined with: requests keep their order.
+        match self.requests.last_mut() {
+            Some(last)
+                if last.channel == channel
+                    && last.target == target
+                    && last.bytes() + bytes <= self.config.batch_bytes =>
+            {
+                if let Some(one) = last.one.take() {
+                    last.joined.append(&one);
+                }
+                last.joined.append(&batch);
+            }
+            _ => {
+                self.requests.push(Request {
+                    channel,
+                    target,
+                    first,
+                    one: Some(batch),
+                    joined: BatchBuilder::default(),
+                });
+            }
+        }
+    }
+
+    fn broadcast(&mut self, mut request: Request, cx: Cx<'_, '_>) {
+        let Some(batch) = request.one.take().or_else(|| request.joined.take()) else { return };
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        let stamp = self.config.clocks.stamp(batch.count());
+        let deps = self.causal.as_mut().map(Causal::dependencies).unwrap_or_default();
+        let head = Head::new(seq, request.channel, batch.count(), &stamp, &deps);
+        if self.holds() {
+            cx.send_with(To::All, Lane::Data, &Message::Data(head), batch.run());
+            self.hold_own(seq, request.channel, batch, stamp, deps);
+        } else {
+            self.send_best_effort(request.target, request.first, head, batch, stamp, cx);
+        }
+    }
+
+    fn peer(&mut self, change: &PeerChange, cx: Cx<'_, '_>) {
+        match change {
+            PeerChange::Joined { life, role, name } => {
+                self.peers.insert(life.node, (*life, *role));
+                if !self.holds() {
+                    self.window.joined(*life);
+                }
+                if *role == PeerRole::Voter {
+                    self.voter_joined(*life, name.clone(), cx);
+                }
+            }
+            PeerChange::Ended { life, .. } => {
+                if self.peers.get(&life.node).is_some_and(|(current, _)| current == life) {
+                    self.peers.remove(&life.node);
+                }
+                self.window.ended(*life, &mut self.receipts);
+                self.feeds.end(*life);
+                self.seen.remove(life);
+                self.voter_ended(*life, cx);
+            }
+        }
+    }
+
+    fn suspicion(&mut self, suspicion: &Suspicion, cx: Cx<'_, '_>) {
+        let Some(slot) = self.voters.slot(suspicion.life) else { return };
+        self.voters.slots[slot].suspected = suspicion.suspected;
+        if suspicion.suspected {
+            self.relay_held(suspicion.life, cx);
+        }
+        self.touch_all();
+    }
+
+    fn timer(&mut self, timer: Timer, cx: Cx<'_, '_>) {
+        match timer {
+            Timer::Repair => self.repair(cx),
+            Timer::Patience => self.patience_over(cx),
+            Timer::Absent => {
+                self.voters.absent_given_up = true;
+                self.touch_all();
+            }
+            Timer::ColdStart => self.joining.waited = true,
+        }
+    }
+
+    /// Has the next flush look at this origin.
+    pub(super) fn touch(&mut self, life: Life) {
+        if let Some(origin) = self.origins.get_mut(&life)
+            && !std::mem::replace(&mut origin.dirty, true)
+        {
+            self.dirty.push(life);
+        }
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        for (life, origin) in &mut self.origins {
+            if !std::mem::replace(&mut origin.dirty, true) {
+                self.dirty.push(*life);
+            }
+        }
+    }
+}
+
+impl Request {
+    fn bytes(&self) -> usize {
+        self.joined.bytes() + self.one.as_ref().map_or(0, |batch| batch.run().len())
+    }
+}
+
+impl NetComponent for Broadcast {
+    type Message = Message;
+    type Call = std::convert::Infallible;
+    type Timer = Timer;
+    type Job = std::convert::Infallible;
+    type Done = std::convert::Infallible;
+
+    fn manifest(&self) -> Manifest {
+        manifest::of(self.config.delivery)
+    }
+
+    fn handle(&mut self, input: Input<'_, Self>, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
+        match input {
+            Input::Started(boot) => self.started(boot, cx),
+            Input::Request { from, target, batch } => self.request(from, target, batch),
+            Input::Message { from, head, body } => self.receive(from, head, body, cx),
+            Input::Peer(change) => self.peer(change, cx),
+            Input::Event(event) => {
+                if let Some(suspicion) = event.get::<Suspicion>() {
+                    self.suspicion(suspicion, cx);
+                }
+            }
+            Input::Timer(timer) => self.timer(timer, cx),
+            Input::Credit { life, bytes } => {
+                self.window.credit(life, bytes, self.pressure.withheld, &mut self.receipts);
+            }
+            Input::Consumed { channel, bytes } => self.consumed(channel, bytes, cx),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
+        for request in std::mem::take(&mut self.requests) {
+            self.broadcast(request, cx);
+        }
+        self.try_join(cx);
+        self.settle(cx);
+        self.feed(cx);
+        self.watch_memory(cx);
+        self.receipts.drain(self.kind, |channel, progress| cx.progress(channel, progress));
+        Ok(())
+    }
+
+    fn inspect(&self, into: &mut Inspection) {
+        self.describe(into);
+    }
+
+    fn explain(&self, message: MessageId) -> Option<String> {
+        (message.delivery == self.kind).then(|| self.account_of(message))
+    }
+}

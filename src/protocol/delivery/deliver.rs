@@ -1,0 +1,192 @@
+//! When to deliver, when to release, what to acknowledge.
+//!
+//! The rungs differ in one line, the limit up to which an origin's prefix may
+//! be delivered:
+//!
+//! - reliable: what is held. Guarantee: if any life that stays up delivers, all
+//!   that stay up do, for any number of failures.
+//! - uniform: what a majority of the configured voters' current lives holds,
+//!   this one included. Guarantee: what any life delivered, also one that
+//!   crashed, all that stay up deliver, as long as `f < n/2`; no detector is
+//!   needed for safety.
+//! - all-ack: what every life not suspected holds. The same guarantee for any
+//!   `f`, if the detector never suspects a life that is up.
+//!
+//! An acknowledgement means "held until stable", stable "held by every life
+//! that is not over". Sources: Cachin, Guerraoui, Rodrigues, Algorithms 3.2 to
+//! 3.5; Birman and Joseph 1987 for stability.
+
+use super::Guarantee;
+use super::broadcast::{Broadcast, Cx};
+use super::config::Mutant;
+use super::message::Message;
+use super::origin::{Held, Origin};
+use super::voters::{all_hold, majority_holds, unsuspected_hold};
+use crate::component::{DeliveredBatch, Lane, Target, To};
+use crate::id::{Life, MessageId};
+use crate::protocol::ordering::causal::Causal;
+
+impl Broadcast {
+    /// Looks at every origin that something happened to: delivers, releases,
+    /// closes; then acknowledges all in one message.
+    pub(super) fn settle(&mut self, cx: Cx<'_, '_>) {
+        let mut entries = Vec::new();
+        let mut ready = Vec::new();
+        let mut at = 0;
+        // Delivering one origin's batches may free another's: the list grows.
+        while let Some(life) = self.dirty.get(at).copied() {
+            at += 1;
+            self.offer(life, &mut ready);
+            for (origin, seq) in ready.drain(..) {
+                self.deliver(origin, seq, life, cx);
+            }
+            self.release(life);
+            if let Some(origin) = self.origins.get_mut(&life) {
+                origin.dirty = false;
+                let silent = self.pressure.withheld || !self.joining.joined || life == self.me;
+                if !silent && origin.have() > origin.told {
+                    origin.told = origin.have();
+                    entries.push((life, origin.told));
+                }
+            }
+            self.close_if_settled(life, cx);
+        }
+        self.dirty.clear();
+        if !entries.is_empty() {
+            cx.send(To::All, Lane::Control, &Message::Ack(entries));
+        }
+    }
+
+    fn limit(&mut self, life: Life) -> u64 {
+        let Some(origin) = self.origins.get(&life) else { return 0 };
+        if !self.joining.joined {
+            return 0;
+        }
+        let agreed = match self.guarantee {
+            Guarantee::Uniform if !self.is(Mutant::DeliverFirstCopy) => {
+                majority_holds(&self.voters, life, &origin.acked, &mut self.scratch)
+            }
+            Guarantee::UniformAllAck => unsuspected_hold(&self.voters, life, &origin.acked),
+            _ => u64::MAX,
+        };
+        agreed.min(origin.have())
+    }
+
+    /// Hands what the guarantee allows to the order.
+    fn offer(&mut self, life: Life, ready: &mut Vec<(Life, u64)>) {
+        let limit = self.limit(life);
+        let Some(origin) = self.origins.get_mut(&life) else { return };
+        while origin.offered < limit {
+            origin.offered += 1;
+            let seq = origin.offered;
+            match &mut self.causal {
+                Some(causal) => {
+                    let deps = origin.get(seq).map(|held| held.deps.as_slice()).unwrap_or_default();
+                    causal.offer(life, seq, deps, ready);
+                }
+                None => ready.push((life, seq)),
+            }
+        }
+    }
+
+    /// Delivers what the order made ready; `current` is being looked at anyway.
+    pub(super) fn deliver(&mut self, life: Life, seq: u64, current: Life, cx: Cx<'_, '_>) {
+        let Some(origin) = self.origins.get_mut(&life) else { return };
+        origin.delivered = seq; // raised before anyone is told
+        self.deliveries += 1;
+        let order = self.deliveries;
+        let Some(held) = origin.get_mut(seq) else { return };
+        held.delivered_as = order;
+        let held = held.clone();
+        if life == self.me {
+            self.receipts.delivered(held.channel, Target::All, held.batch.count());
+        }
+        if !self.already.remove(&(life, seq)) {
+            self.hand_up(life, seq, held, cx);
+        }
+        if life != current {
+            self.touch(life);
+        }
+    }
+
+    /// Gives a batch to its channel, and to the listeners that hear from here.
+    pub(super) fn hand_up(&mut self, life: Life, seq: u64, held: Held, cx: Cx<'_, '_>) {
+        self.config.clocks.observe(&held.stamp, held.batch.count());
+        self.pressure.delivered(held.channel, held.batch.run().len() as u64);
+        self.feeds.push(life, seq, &held);
+        let id = MessageId { origin: life, delivery: self.kind, batch: seq, index: 0 };
+        let Held { channel, batch, stamp, .. } = held;
+        cx.deliver(channel, DeliveredBatch { id, via: self.kind, stamp, batch });
+    }
+
+    /// Lets go of what is stable; an own batch's room is given back, unless the
+    /// consumer here is the one that is slow.
+    fn release(&mut self, life: Life) {
+        let own = life == self.me;
+        if own && self.pressure.withheld {
+            return;
+        }
+        let Some(origin) = self.origins.get_mut(&life) else { return };
+        let stable = all_hold(&self.voters, life, &origin.acked);
+        while let Some(held) = origin.release(stable) {
+            if own {
+                let bytes = held.batch.run().len() as u64;
+                self.receipts.stable(held.channel, Target::All, held.batch.count(), bytes);
+            }
+        }
+    }
+
+    /// Nothing of `life` up to `base` is owed to this one: begins after it.
+    pub(super) fn begin_after(&mut self, life: Life, base: u64, cx: Cx<'_, '_>) {
+        let Some(origin) = self.origins.get_mut(&life) else { return };
+        let from = origin.delivered + 1;
+        if life == self.me || !origin.begin_after(base) {
+            return;
+        }
+        self.gap(life, from, base, super::GapWhy::BeforeThisLife, cx);
+        let mut ready = Vec::new();
+        if let Some(causal) = &mut self.causal {
+            causal.skip(life, base, &mut ready);
+        }
+        for (origin, seq) in ready {
+            self.deliver(origin, seq, life, cx);
+        }
+        self.touch(life);
+    }
+
+    pub(super) fn gap(&self, origin: Life, from: u64, to: u64, why: super::GapWhy, cx: Cx<'_, '_>) {
+        let delivery = self.config.delivery;
+        cx.publish(super::Gap { delivery, origin, from, to, why });
+    }
+
+    /// Forgets an origin of which nothing is left anywhere.
+    pub(super) fn close(&mut self, life: Life, cx: Cx<'_, '_>) {
+        let Some(origin) = self.origins.remove(&life) else { return };
+        let closed = self.closed.entry(life.node).or_default();
+        *closed = life.incarnation.max(*closed);
+        self.config.clocks.forget(life);
+        self.feeds.close(life);
+        let mut ready = Vec::new();
+        let awaited = self.causal.as_ref().map_or(0, |causal| causal.awaited(life));
+        if awaited > origin.delivered {
+            self.gap(life, origin.delivered + 1, awaited, super::GapWhy::NobodyHolds, cx);
+        }
+        if let Some(causal) = &mut self.causal {
+            Causal::close(causal, life, &mut ready);
+        }
+        for (origin, seq) in ready {
+            self.deliver(origin, seq, life, cx);
+        }
+        // A node's lives are closed in their order: the next one may be due.
+        let next: Vec<Life> = self.origins.keys().filter(|other| other.node == life.node).copied().collect();
+        for life in next {
+            self.touch(life);
+        }
+    }
+
+    /// The greatest number that any life is known to hold of an origin.
+    pub(super) fn known(origin: &Origin) -> u64 {
+        let acked = origin.acked.iter().copied().filter(|acked| *acked != u64::MAX);
+        acked.max().unwrap_or(0).max(origin.have())
+    }
+}

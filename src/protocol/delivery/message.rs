@@ -1,0 +1,84 @@
+//! What the delivery components of one cluster say to each other.
+//!
+//! ```text
+//! origin   --Data-------------------> all      the payload, once
+//! each     --Ack--------------------> all      "I hold this much of each origin, until stable": ids
+//! lacking  --Pull--> who acknowledged --Relay*, Answer--> lacking      repair
+//! any      --Relay------------------> behind   reliable: the origin is suspected or over
+//! any      --NewLife----------------> all      before its own next Ack: earlier acks are void
+//! any      --State------------------> new life what it holds, and whether it may be counted on
+//! new life --Join(round)------------> all      "are you new too?": cold start
+//! any      --Report, Closed---------> all      what is left of an ended life
+//! listener --Listen, FeedAck--------> sponsor --FeedStart, Feed*, FeedEnd--> listener
+//! any      --Pause------------------> all      best effort: a consumer here is slow
+//! ```
+//!
+//! Payloads travel on the data lane, all else on the control lane, except what
+//! must stay in order with payloads (`Answer`, the feed).
+
+use crate::component::Stamp;
+use crate::id::{Incarnation, Kind, Life, NodeId};
+use crate::protocol::ordering::causal::Dependencies;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// The head of a batch; its run of messages follows as the body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    pub(super) seq: u64,
+    pub(super) channel: Kind,
+    pub(super) count: u32,
+    pub(super) lamport: Option<u64>,
+    pub(super) vector: Option<Vec<(Life, u64)>>,
+    pub(super) deps: Dependencies,
+}
+
+impl Head {
+    pub(super) fn new(seq: u64, channel: Kind, count: u32, stamp: &Stamp, deps: &Dependencies) -> Self {
+        Head {
+            seq,
+            channel,
+            count,
+            lamport: stamp.lamport,
+            vector: stamp.vector.as_ref().map(|entries| entries.to_vec()),
+            deps: deps.clone(),
+        }
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        Stamp { lamport: self.lamport, vector: self.vector.as_deref().map(Arc::from) }
+    }
+}
+
+/// What a life holds of one origin: the batches `base + 1 ..= have`, and it
+/// does not owe those up to `base` to anyone.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holding {
+    pub(super) origin: Life,
+    pub(super) base: u64,
+    pub(super) have: u64,
+    /// The origin's life is over.
+    pub(super) over: bool,
+}
+
+/// A message between the same delivery component of two nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "private to the delivery directory; the dialogue stands above")]
+pub enum Message {
+    Data(Head),
+    Relay { origin: Life, head: Head },
+    Ack(Vec<(Life, u64)>),
+    NewLife(Life),
+    Join { round: u32 },
+    State { round: u32, joined: bool, closed: Vec<(NodeId, Incarnation)>, holdings: Vec<Holding> },
+    Report { origin: Life, have: u64 },
+    Closed(Life),
+    Pull { origin: Life, from: u64, to: u64 },
+    Answer { origin: Life, base: u64, upto: u64 },
+    Pause(bool),
+    Listen,
+    FeedStart(Vec<(Life, u64)>),
+    Feed { origin: Life, head: Head },
+    FeedEnd(Life),
+    FeedAck { bytes: u64 },
+}

@@ -1,0 +1,159 @@
+//! Arrivals: who may say what, and where it goes.
+
+use super::broadcast::{Broadcast, Cx};
+use super::config::Mutant;
+use super::message::{Head, Message};
+use super::origin::{Arrival, EARLY_MAX, Held, Origin};
+use crate::codec::Batch;
+use crate::component::{PeerRole, Stamp};
+use crate::id::{Kind, Life};
+use crate::protocol::ordering::causal::Dependencies;
+use bytes::Bytes;
+
+/// Origins of which records are kept, per voter: its current life, those that
+/// end, and some to spare. More can only be junk.
+const ORIGINS_PER_VOTER: usize = 16;
+
+impl Broadcast {
+    pub(super) fn receive(&mut self, from: Life, message: Message, body: Bytes, cx: Cx<'_, '_>) {
+        let linked = self.peers.get(&from.node).filter(|(life, _)| *life == from).map(|(_, role)| *role);
+        match (message, linked) {
+            (_, None) => self.dropped.unknown += 1,
+            (Message::Data(head), Some(_)) if !self.holds() => self.best_effort_arrived(from, head, body, cx),
+            (Message::Pause(paused), Some(PeerRole::Voter)) => {
+                let hold = self.pressure.withheld;
+                self.window.pause(from, paused, hold, &mut self.receipts);
+            }
+            (Message::Listen, Some(PeerRole::Listener)) if self.voter => self.listener_asked(from),
+            (Message::FeedAck { bytes }, Some(PeerRole::Listener)) => self.feeds.acked(from, bytes),
+            (message @ (Message::FeedStart(_) | Message::Feed { .. } | Message::FeedEnd(_)), Some(PeerRole::Voter))
+                if !self.voter =>
+            {
+                self.fed(from, message, body, cx)
+            }
+            (message, Some(PeerRole::Voter)) if self.voter && self.holds() => match self.voters.slot(from) {
+                Some(slot) => self.from_voter(from, slot, message, body, cx),
+                None => self.dropped.unknown += 1,
+            },
+            _ => self.dropped.unknown += 1,
+        }
+    }
+
+    fn from_voter(&mut self, from: Life, slot: usize, message: Message, body: Bytes, cx: Cx<'_, '_>) {
+        match message {
+            Message::Data(head) => {
+                // The origin holds what it sends: that much can be asked of it.
+                if let Some(origin) = self.record(from, cx) {
+                    origin.ack(slot, head.seq.min(origin.have() + EARLY_MAX));
+                }
+                self.arrived(from, head, body, cx);
+            }
+            Message::Relay { origin, head } => self.arrived(origin, head, body, cx),
+            Message::Ack(entries) => {
+                for (origin, upto) in entries {
+                    self.acked(slot, origin, upto, cx);
+                }
+            }
+            Message::NewLife(life) => self.heard_of(life, cx),
+            Message::Join { round } => self.send_state(from, round, cx),
+            Message::State { round, joined, closed, holdings } => {
+                self.state_arrived(from, slot, round, joined, closed, holdings, cx);
+            }
+            Message::Report { origin, have } => self.reported(from, slot, origin, have, cx),
+            Message::Closed(origin) => self.closed_elsewhere(slot, origin),
+            Message::Pull { origin, from: first, to } => self.pulled(from, origin, first, to, cx),
+            Message::Answer { origin, base, upto } => self.answered(from, origin, base, upto, cx),
+            _ => self.dropped.unknown += 1,
+        }
+    }
+
+    /// The record of `life`, made where there is none and its batches may still
+    /// matter.
+    pub(super) fn record(&mut self, life: Life, cx: Cx<'_, '_>) -> Option<&mut Origin> {
+        if !self.origins.contains_key(&life) {
+            let closed = self.closed.get(&life.node).is_some_and(|closed| life.incarnation <= *closed);
+            let future_me = life.node == self.me.node && life.incarnation > self.me.incarnation;
+            let full = self.origins.len() >= ORIGINS_PER_VOTER * self.voters.configured.max(1);
+            if closed || future_me || full || life.node.is_client() {
+                return None;
+            }
+            self.origins.insert(life, Origin::new(life));
+            if life.node == self.me.node || self.voters.over(life) {
+                self.end_origin(life, cx);
+            }
+        }
+        self.origins.get_mut(&life)
+    }
+
+    fn arrived(&mut self, life: Life, head: Head, body: Bytes, cx: Cx<'_, '_>) {
+        if head.seq == 0 {
+            self.dropped.malformed += 1;
+            return;
+        }
+        let bytes_max = self.config.origin_bytes_max;
+        let Some(origin) = self.record(life, cx) else {
+            self.dropped.unknown += 1;
+            return;
+        };
+        if origin.knows(head.seq) {
+            self.dropped.duplicates += 1;
+            if self.is(Mutant::DropDedupe)
+                && let Some(held) = held(&head, body)
+            {
+                self.hand_up(life, head.seq, held, cx);
+            }
+            return;
+        }
+        let Some(held) = held(&head, body) else {
+            self.dropped.malformed += 1;
+            return;
+        };
+        let copy = self.mutant.is_some().then(|| held.clone());
+        let Some(origin) = self.origins.get_mut(&life) else { return };
+        match origin.arrive(head.seq, held, bytes_max) {
+            Arrival::Grown => {
+                self.relay_arrival(life, head.seq, cx);
+                self.touch(life);
+            }
+            Arrival::Early => {
+                if let Some(copy) = copy.filter(|_| self.is(Mutant::DeliverOnArrival)) {
+                    self.already.insert((life, head.seq));
+                    self.hand_up(life, head.seq, copy, cx);
+                }
+                self.watch_repair(cx);
+            }
+            Arrival::Dropped => {
+                self.dropped.no_room += 1;
+                self.watch_repair(cx);
+            }
+            Arrival::Duplicate => self.dropped.duplicates += 1,
+        }
+    }
+
+    /// Notes that the life in `slot` holds `origin`'s batches up to `upto`.
+    pub(super) fn acked(&mut self, slot: usize, origin: Life, upto: u64, cx: Cx<'_, '_>) {
+        let Some(record) = self.record(origin, cx) else { return };
+        let lacking = upto > record.have();
+        if record.ack(slot, upto) {
+            self.voters.slots[slot].progress += 1;
+            self.touch(origin);
+            if lacking {
+                self.watch_repair(cx);
+            }
+        }
+    }
+
+    /// Takes this node's own batch by the path of all others.
+    pub(super) fn hold_own(&mut self, seq: u64, channel: Kind, batch: Batch, stamp: Stamp, deps: Dependencies) {
+        let held = Held { channel, batch, stamp, deps, delivered_as: 0 };
+        if let Some(origin) = self.origins.get_mut(&self.me) {
+            origin.arrive(seq, held, u64::MAX);
+        }
+        self.touch(self.me);
+    }
+}
+
+fn held(head: &Head, body: Bytes) -> Option<Held> {
+    let batch = Batch::checked(body, head.count)?;
+    Some(Held { channel: head.channel, batch, stamp: head.stamp(), deps: head.deps.clone(), delivered_as: 0 })
+}

@@ -1,0 +1,202 @@
+//! The voters and their current lives.
+//!
+//! The number of voters is configured and static; which lives they have now is
+//! learnt from links and from announcements. A place in every majority belongs
+//! to a *node*, the promise behind it to a *life*: when a newer life is heard
+//! of, by whatever way, what the earlier one acknowledged counts no more.
+
+use super::message::Holding;
+use crate::id::{Incarnation, Life, NodeId};
+use std::sync::Arc;
+
+/// One other voter.
+#[derive(Debug)]
+pub(super) struct Voter {
+    pub(super) node: NodeId,
+    pub(super) name: Arc<str>,
+    /// Its current life; `None` between the end of one and the next.
+    pub(super) life: Option<Life>,
+    /// Whether that life is linked, not only announced by others.
+    pub(super) linked: bool,
+    pub(super) suspected: bool,
+    /// Greatest incarnation of it that is over.
+    pub(super) over: Option<Incarnation>,
+    /// What its current life said of itself.
+    pub(super) report: Option<Report>,
+    /// Rises with each acknowledgement; a standstill is held against it.
+    pub(super) progress: u64,
+    pub(super) progress_seen: u64,
+    pub(super) accused: bool,
+    pub(super) paused: bool,
+}
+
+/// A voter's `State`.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) joined: bool,
+    /// The last round of the cold start to which it said "new".
+    pub(super) round: u32,
+    pub(super) holdings: Vec<Holding>,
+}
+
+/// The other voters, in the order in which they were first seen: a voter's
+/// *slot* is its place here, and never changes.
+#[derive(Debug, Default)]
+pub(super) struct Voters {
+    pub(super) slots: Vec<Voter>,
+    /// Configured number, this node included.
+    pub(super) configured: usize,
+    /// Voters that were never seen are no longer waited for.
+    pub(super) absent_given_up: bool,
+}
+
+impl Voters {
+    pub(super) fn slot(&self, life: Life) -> Option<usize> {
+        self.slots.iter().position(|voter| voter.life == Some(life))
+    }
+
+    pub(super) fn slot_of_node(&self, node: NodeId) -> Option<usize> {
+        self.slots.iter().position(|voter| voter.node == node)
+    }
+
+    /// Makes a place for `node` where there is none.
+    pub(super) fn place(&mut self, node: NodeId) -> usize {
+        self.slot_of_node(node).unwrap_or_else(|| {
+            self.slots.push(Voter {
+                node,
+                name: Arc::from(node.to_string()),
+                life: None,
+                linked: false,
+                suspected: false,
+                over: None,
+                report: None,
+                progress: 0,
+                progress_seen: 0,
+                accused: false,
+                paused: false,
+            });
+            self.slots.len() - 1
+        })
+    }
+
+    /// The current lives with their slots.
+    pub(super) fn lives(&self) -> impl Iterator<Item = (usize, Life)> {
+        self.slots.iter().enumerate().filter_map(|(slot, voter)| Some((slot, voter.life?)))
+    }
+
+    /// The current lives that can be reached now.
+    pub(super) fn linked(&self) -> impl Iterator<Item = (usize, Life)> {
+        self.lives().filter(|(slot, _)| self.slots[*slot].linked)
+    }
+
+    /// Whether this life is known to be over.
+    pub(super) fn over(&self, life: Life) -> bool {
+        self.slot_of_node(life.node).is_some_and(|slot| {
+            let voter = &self.slots[slot];
+            voter.over.is_some_and(|over| life.incarnation <= over)
+                || voter.life.is_some_and(|current| life.incarnation < current.incarnation)
+        })
+    }
+
+    /// Whether configured voters are still waited for that were never seen.
+    pub(super) fn awaits_absent(&self) -> bool {
+        !self.absent_given_up && self.slots.len() + 1 < self.configured
+    }
+
+    /// How many voters are a majority.
+    pub(super) fn majority(&self) -> usize {
+        self.configured / 2 + 1
+    }
+
+    /// A name for people.
+    pub(super) fn name(&self, node: NodeId) -> String {
+        self.slot_of_node(node).map_or_else(|| node.to_string(), |slot| self.slots[slot].name.to_string())
+    }
+}
+
+/// What a life holds of an origin according to `acked`; the origin itself
+/// holds everything that it broadcast until it is stable.
+fn held(voter: &Voter, slot: usize, origin: Life, acked: &[u64]) -> u64 {
+    match voter.life {
+        Some(life) if life == origin => u64::MAX,
+        Some(_) => acked.get(slot).copied().unwrap_or(0),
+        None => 0,
+    }
+}
+
+/// How far a majority of the configured voters holds `origin`'s batches, this
+/// node not counted among the acknowledging but in the majority: the caller
+/// holds what it delivers. `scratch` saves an allocation.
+pub(super) fn majority_holds(voters: &Voters, origin: Life, acked: &[u64], scratch: &mut Vec<u64>) -> u64 {
+    let others = voters.majority() - 1;
+    if others == 0 {
+        return u64::MAX;
+    }
+    scratch.clear();
+    scratch.extend(voters.slots.iter().enumerate().map(|(slot, voter)| held(voter, slot, origin, acked)));
+    scratch.sort_unstable_by(|a, b| b.cmp(a));
+    scratch.get(others - 1).copied().unwrap_or(0)
+}
+
+/// How far every other life that is not over holds `origin`'s batches.
+pub(super) fn all_hold(voters: &Voters, origin: Life, acked: &[u64]) -> u64 {
+    least(voters, origin, acked, |_| true)
+}
+
+/// How far every other life that is not suspected holds them.
+pub(super) fn unsuspected_hold(voters: &Voters, origin: Life, acked: &[u64]) -> u64 {
+    least(voters, origin, acked, |voter| !voter.suspected)
+}
+
+fn least(voters: &Voters, origin: Life, acked: &[u64], counts: impl Fn(&Voter) -> bool) -> u64 {
+    if voters.awaits_absent() {
+        return 0;
+    }
+    let lives = voters.slots.iter().enumerate().filter(|(_, voter)| voter.life.is_some() && counts(voter));
+    lives.map(|(slot, voter)| held(voter, slot, origin, acked)).min().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn voters(configured: usize) -> Voters {
+        let mut voters = Voters { configured, ..Voters::default() };
+        for node in 1..configured as u64 {
+            let slot = voters.place(NodeId(node));
+            voters.slots[slot].life = Some(Life::new(NodeId(node), 1));
+        }
+        voters
+    }
+
+    #[test]
+    fn a_majority_counts_this_node_and_the_origin() {
+        let me = Life::new(NodeId(0), 1);
+        let scratch = &mut Vec::new();
+        let five = voters(5);
+        assert_eq!(majority_holds(&five, me, &[7, 5, 3, 0], scratch), 5, "two others and me");
+        assert_eq!(majority_holds(&five, Life::new(NodeId(4), 1), &[7, 5, 3, 0], scratch), 7, "origin, one, me");
+        assert_eq!(majority_holds(&voters(1), me, &[], scratch), u64::MAX);
+    }
+
+    #[test]
+    fn an_earlier_life_is_no_origin_and_no_voter() {
+        let mut three = voters(3);
+        let old = Life::new(NodeId(1), 1);
+        three.slots[0].life = Some(Life::new(NodeId(1), 2));
+        assert_eq!(majority_holds(&three, old, &[0, 4], &mut Vec::new()), 4);
+        assert!(three.over(old));
+        assert_eq!(all_hold(&three, old, &[0, 4]), 0, "the new life lacks it");
+        three.slots[0].life = None;
+        assert_eq!(all_hold(&three, old, &[0, 4]), 4, "nobody waits for a life that is over");
+    }
+
+    #[test]
+    fn never_seen_voters_are_waited_for_until_given_up() {
+        let mut voters = Voters { configured: 3, ..Voters::default() };
+        let me = Life::new(NodeId(0), 1);
+        assert_eq!(all_hold(&voters, me, &[]), 0);
+        voters.absent_given_up = true;
+        assert_eq!(all_hold(&voters, me, &[]), u64::MAX);
+    }
+}

@@ -1,0 +1,173 @@
+//! Causal order: a batch waits until everything that its sender had delivered
+//! before broadcasting it is delivered here.
+//!
+//! The vector counts *broadcasts delivered* per life, not events. Each batch
+//! carries only the entries that changed since its sender's previous batch:
+//! that one comes first anyway (FIFO), so what it waited for is covered.
+//! Guarantee: given a core that offers each sender's batches in its order and
+//! withholds none forever, deliveries respect happened-before and the hold-back
+//! queue empties. Source: Cachin, Guerraoui, Rodrigues, Algorithm 3.15 (waiting
+//! causal broadcast); Birman, Schiper, Stephenson, 1991.
+
+use crate::id::{Incarnation, Life, NodeId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// What a batch waits for: so many broadcasts of these lives.
+pub type Dependencies = Vec<(Life, u64)>;
+
+/// The hold-back queue of one node.
+#[derive(Clone, Debug, Default)]
+pub struct Causal {
+    delivered: BTreeMap<Life, u64>,
+    held: BTreeMap<Life, VecDeque<(u64, Dependencies)>>,
+    changed: BTreeSet<Life>,
+    /// Greatest incarnation per node of whose lives nothing more can come.
+    closed: BTreeMap<NodeId, Incarnation>,
+}
+
+impl Causal {
+    /// Takes batch `seq` of `origin`; appends to `ready` what may be delivered
+    /// now, in order. Counters are raised here, so before anything is handed to
+    /// a user.
+    pub fn offer(&mut self, origin: Life, seq: u64, deps: &[(Life, u64)], ready: &mut Vec<(Life, u64)>) {
+        let first_in_line = self.held.get(&origin).is_none_or(VecDeque::is_empty);
+        if first_in_line && self.missing(origin, seq, deps).is_none() {
+            self.deliver(origin, seq, ready);
+            self.release(ready);
+        } else {
+            self.held.entry(origin).or_default().push_back((seq, deps.to_vec()));
+        }
+    }
+
+    /// Counts everything of `origin` up to `seq` as delivered: it never will be
+    /// here. Appends what that frees.
+    pub fn skip(&mut self, origin: Life, seq: u64, ready: &mut Vec<(Life, u64)>) {
+        let count = self.delivered.entry(origin).or_insert(0);
+        *count = seq.max(*count);
+        if let Some(queue) = self.held.get_mut(&origin) {
+            queue.retain(|(held, _)| *held > seq);
+        }
+        self.release(ready);
+    }
+
+    /// Nothing more of `life` or its node's earlier lives can come: its entry
+    /// goes, and nobody waits for it. Appends what that frees.
+    pub fn close(&mut self, life: Life, ready: &mut Vec<(Life, u64)>) {
+        let closed = self.closed.entry(life.node).or_default();
+        *closed = life.incarnation.max(*closed);
+        self.delivered.remove(&life);
+        self.held.remove(&life);
+        self.changed.remove(&life);
+        self.release(ready);
+    }
+
+    /// What this node has delivered since its previous broadcast.
+    pub fn dependencies(&mut self) -> Dependencies {
+        let changed = std::mem::take(&mut self.changed);
+        changed.into_iter().map(|life| (life, self.count(life))).collect()
+    }
+
+    /// Broadcasts of `life` delivered here.
+    pub fn count(&self, life: Life) -> u64 {
+        self.delivered.get(&life).copied().unwrap_or(0)
+    }
+
+    /// How many batches are held back.
+    pub fn held_back(&self) -> usize {
+        self.held.values().map(VecDeque::len).sum()
+    }
+
+    /// What the next batch of `origin` waits for, if one is held back.
+    pub fn waits_for(&self, origin: Life) -> Option<(Life, u64)> {
+        let (seq, deps) = self.held.get(&origin)?.front()?;
+        self.missing(origin, *seq, deps)
+    }
+
+    /// The greatest number of `life` that anything held back waits for.
+    pub fn awaited(&self, life: Life) -> u64 {
+        let deps = self.held.values().flatten().flat_map(|(_, deps)| deps);
+        deps.filter(|(dep, _)| *dep == life).map(|(_, count)| *count).max().unwrap_or(0)
+    }
+
+    fn missing(&self, origin: Life, seq: u64, deps: &[(Life, u64)]) -> Option<(Life, u64)> {
+        if self.count(origin) + 1 < seq {
+            return Some((origin, seq - 1));
+        }
+        deps.iter().copied().find(|(life, count)| match self.delivered.get(life) {
+            Some(delivered) => delivered < count,
+            None => self.closed.get(&life.node).is_none_or(|closed| life.incarnation > *closed),
+        })
+    }
+
+    fn deliver(&mut self, origin: Life, seq: u64, ready: &mut Vec<(Life, u64)>) {
+        self.delivered.insert(origin, seq);
+        self.changed.insert(origin);
+        ready.push((origin, seq));
+    }
+
+    fn release(&mut self, ready: &mut Vec<(Life, u64)>) {
+        loop {
+            self.held.retain(|_, queue| !queue.is_empty());
+            let free = self.held.iter().find_map(|(origin, queue)| {
+                let (seq, deps) = queue.front()?;
+                self.missing(*origin, *seq, deps).is_none().then_some((*origin, *seq))
+            });
+            let Some((origin, seq)) = free else { return };
+            if let Some(queue) = self.held.get_mut(&origin) {
+                queue.pop_front();
+            }
+            self.deliver(origin, seq, ready);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life(n: u64) -> Life {
+        Life::new(NodeId(n), 1)
+    }
+
+    #[test]
+    fn an_answer_waits_for_its_question() {
+        let (mut b, mut c) = (Causal::default(), Causal::default());
+        let (mut at_b, mut at_c) = (Vec::new(), Vec::new());
+        b.offer(life(1), 1, &[], &mut at_b); // a's question reaches b
+        let deps = b.dependencies();
+        assert_eq!(deps, vec![(life(1), 1)]);
+        c.offer(life(2), 1, &deps, &mut at_c); // b's answer overtakes it
+        assert!(at_c.is_empty());
+        assert_eq!(c.waits_for(life(2)), Some((life(1), 1)));
+        c.offer(life(1), 1, &[], &mut at_c);
+        assert_eq!(at_c, vec![(life(1), 1), (life(2), 1)]);
+        assert_eq!(c.held_back(), 0);
+    }
+
+    #[test]
+    fn only_changed_entries_travel_and_the_chain_still_holds() {
+        let (mut b, mut c) = (Causal::default(), Causal::default());
+        let (mut ready, mut at_c) = (Vec::new(), Vec::new());
+        b.offer(life(1), 1, &[], &mut ready);
+        let first = b.dependencies();
+        let second = b.dependencies();
+        assert!(second.is_empty());
+        c.offer(life(2), 1, &first, &mut at_c);
+        c.offer(life(2), 2, &second, &mut at_c);
+        assert!(at_c.is_empty(), "the second waits behind the first");
+        c.offer(life(1), 1, &[], &mut at_c);
+        assert_eq!(at_c, vec![(life(1), 1), (life(2), 1), (life(2), 2)]);
+    }
+
+    #[test]
+    fn what_nobody_holds_is_not_waited_for() {
+        let mut c = Causal::default();
+        let mut ready = Vec::new();
+        c.offer(life(2), 1, &[(life(1), 3)], &mut ready);
+        assert!(ready.is_empty());
+        c.close(life(1), &mut ready);
+        assert_eq!(ready, vec![(life(2), 1)]);
+        c.offer(life(2), 2, &[(life(1), 9)], &mut ready);
+        assert_eq!(ready.len(), 2, "an ended life's number is never waited for again");
+    }
+}
