@@ -20,6 +20,7 @@ pub(crate) struct Driven<C: NetComponent> {
     pub(crate) now: Time,
     timers: BTreeMap<TimerId, Time>,
     calls: u64,
+    timer_changes: u64,
 }
 
 /// What a component did, in order, timers left out.
@@ -35,6 +36,7 @@ impl<C: NetComponent> Driven<C> {
             now: Time::ZERO,
             timers: BTreeMap::new(),
             calls: 0,
+            timer_changes: 0,
         };
         driven.give(Item::Started(Boot { me, name: "me".into(), voters, voter }));
         driven
@@ -46,6 +48,7 @@ impl<C: NetComponent> Driven<C> {
         self.adapter.flush(self.now, &mut self.out)?;
         let mut did = Vec::new();
         for effect in self.out.list.drain(..) {
+            self.timer_changes += u64::from(matches!(effect, Effect::Timer(..)));
             match effect {
                 Effect::Timer(id, Some(at)) => drop(self.timers.insert(id, at)),
                 Effect::Timer(id, None) => drop(self.timers.remove(&id)),
@@ -122,8 +125,9 @@ impl<C: NetComponent> Driven<C> {
         self.timers.len()
     }
 
-    pub(crate) fn component(&self) -> &C {
-        self.adapter.component()
+    /// How often a timer was set or cancelled.
+    pub(crate) fn timer_changes(&self) -> u64 {
+        self.timer_changes
     }
 
     /// The value of its inspection's row.
