@@ -5,3 +5,4 @@ mod contract_stream;
 mod layers;
 mod resolver;
 mod transport;
+mod sim_driver;
