@@ -4,5 +4,6 @@ mod contract_raft;
 mod contract_stream;
 mod layers;
 mod resolver;
-mod transport;
+
 mod sim_driver;
+mod transport;
