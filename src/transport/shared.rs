@@ -131,11 +131,11 @@ impl Shared {
         };
         let met = peer.as_ref().is_some_and(|peer| peer.end(life, why));
         let later = peer.as_ref().and_then(|peer| peer.who()).is_some_and(|who| who.life >= life);
-        if met || (!later && !life.node.is_client()) {
-            if let Some(herald) = &*lock(&self.herald) {
-                // the queue has no bound that it could reach: one entry a life
-                let _ = herald.send(Tell { peer: peer.filter(|_| met), life, why });
-            }
+        if (met || (!later && !life.node.is_client()))
+            && let Some(herald) = &*lock(&self.herald)
+        {
+            // one entry a life; when the links stop nobody is told any more
+            let _ = herald.send(Tell { peer: peer.filter(|_| met), life, why });
         }
     }
 

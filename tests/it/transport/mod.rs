@@ -1,16 +1,18 @@
-//! Links over real sockets, on loopback with the system's ports.
+//! Links over real sockets, on loopback with the system's ports: what the
+//! tests share.
+
+mod clients;
+mod links;
+mod refusals;
 
 use bytes::Bytes;
-use nodewright::component::{EndedWhy, Lane, PeerChange, PeerRole, To};
+use nodewright::component::{Lane, PeerChange, To};
 use nodewright::id::{Kind, Life, NodeId};
-use nodewright::transport::client::{ClientError, ClientLink};
 use nodewright::transport::keys::{ClusterSecret, KeyPair};
-use nodewright::transport::{
-    Bound, Config, Credentials, Cut, Inbound, Limits, Links, PeerAddr, Security, Sink, StartError,
-};
+use nodewright::transport::{Bound, Config, Credentials, Inbound, Links, PeerAddr, Security, Sink};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Read;
+use std::net::TcpStream;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
@@ -159,10 +161,6 @@ fn say(node: &Node, to: To, lane: Lane, text: impl Into<Bytes>) {
     node.links.push(to, lane, TALK, text.into());
 }
 
-fn lives(told: &Told) -> usize {
-    told.linked.len()
-}
-
 #[track_caller]
 fn wait_refused(node: &Node, reason: &str) {
     let deadline = Instant::now() + PATIENCE;
@@ -170,24 +168,4 @@ fn wait_refused(node: &Node, reason: &str) {
         assert!(Instant::now() < deadline, "no '{reason}' in {:?}", node.links.counters());
         std::thread::yield_now();
     }
-}
-
-#[test]
-fn two_nodes_link_and_talk_and_what_was_said_before_arrives_too() {
-    let (a, b) = pair();
-    say(&a, To::All, Lane::Data, "early");
-    b.sink.wait_joined(a.life);
-    a.sink.wait_joined(b.life);
-    say(&b, To::Life(a.life), Lane::Control, vec![7; 3 << 20]);
-    say(&b, To::Life(life("nobody", 1)), Lane::Control, "lost");
-    let told = b.sink.wait("the early word", |told| told.received.contains_key(&(a.life, Lane::Data)));
-    assert_eq!(told.received[&(a.life, Lane::Data)], ["early"]);
-    let told = a.sink.wait("the long block", |told| told.received.contains_key(&(b.life, Lane::Control)));
-    assert_eq!(told.received[&(b.life, Lane::Control)][0], vec![7; 3 << 20]);
-    a.sink.wait("credit", |told| told.credits.get(&b.life) == Some(&5));
-    assert!(a.links.last_heard(b.life).is_some());
-    assert_eq!(a.links.provides(b.life, TALK), Some(true));
-    assert_eq!(a.links.provides(b.life, Kind::of("other")), Some(false));
-    let seen = &a.links.peers()[0];
-    assert_eq!((seen.name.as_deref(), seen.role, seen.connected), (Some("beta"), PeerRole::Voter, true));
 }
