@@ -55,7 +55,6 @@ pub struct Detector {
 struct Watched {
     life: Life,
     name: Arc<str>,
-    role: PeerRole,
     estimator: Box<dyn Estimator>,
     /// When it was last heard of, or joined.
     heard: Time,
@@ -122,7 +121,6 @@ impl Detector {
         let watched = Watched {
             life,
             name: name.clone(),
-            role,
             estimator: self.config.estimator(),
             heard: cx.now(),
             grace: Time::ZERO,
@@ -166,12 +164,9 @@ impl Detector {
 
     fn tick(&mut self, cx: &mut Context<'_, Self>) {
         let now = cx.now();
-        cx.send(To::All, Lane::Probe, &Heartbeat);
         let accurate = self.config.accurate();
         for watched in self.watched.values_mut() {
-            if watched.role != PeerRole::Voter {
-                cx.send(To::Life(watched.life), Lane::Probe, &Heartbeat);
-            }
+            cx.send(To::Life(watched.life), Lane::Probe, &Heartbeat);
             if let Some(heard) = cx.last_heard(watched.life) {
                 watched.heard = watched.heard.max(heard);
             }

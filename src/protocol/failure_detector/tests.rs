@@ -66,7 +66,7 @@ fn heartbeats_go_to_voters_and_listeners_unsequenced_and_to_no_client() {
     driven.joined(Life::new(NodeId::client(7), 1), PeerRole::Client, "client");
     let did = driven.run_for(PERIOD);
     let to: Vec<(To, Lane)> = did.sent::<Heartbeat>().into_iter().map(|(to, lane, ..)| (to, lane)).collect();
-    assert_eq!(to, [(To::All, Lane::Probe), (To::Life(life(5, 1)), Lane::Probe)]);
+    assert_eq!(to, [(To::Life(life(2, 1)), Lane::Probe), (To::Life(life(5, 1)), Lane::Probe)]);
 }
 
 #[test]
