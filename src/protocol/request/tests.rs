@@ -281,7 +281,8 @@ fn components_are_not_flooded() {
     assert_eq!(outcomes(&request(&mut driven, beta(), 4, "echo"))[0].2, Outcome::Done, "in place is never busy");
     let value: Result<Erased, CallError> = Ok(Box::new(Reply::Done(Bytes::new())));
     driven.give(Item::Reply { token, value });
-    called(request(&mut driven, client(), 3, "slow"));
+    called(request(&mut driven, beta(), 5, "slow"));
+    assert_eq!(outcomes(&request(&mut driven, client(), 3, "slow"))[0].2, Outcome::Busy);
 }
 
 #[test]
