@@ -4,7 +4,7 @@
 use super::counters::count;
 use super::letters::Kept;
 use super::live::Live;
-use super::mailbox::{Mail, Mailbox};
+use super::mailbox::{Mail, Mailbox, Running, weight};
 use super::out::{Out, OutState};
 use super::timers::Due;
 use crate::component::{AnyComponent, ComponentName, Item, Role};
@@ -119,10 +119,11 @@ impl Cell {
         if let Some(Mail::Item(item)) = mail.take() {
             // It was down, or fell before it came to the mail.
             items += 1;
+            bytes += weight(&item);
             self.backlog.push_back(item);
         }
         self.flush(live, now); // 3, 4
-        mailbox.handled(items); // 5
+        mailbox.handled(items, bytes); // 5
         self.armed = self.out.timers.next();
         match &self.state {
             State::Up(_) => Next::Sleep(self.armed),
@@ -133,6 +134,7 @@ impl Cell {
 
     /// A run in place: the items that were handled are taken from `items`.
     pub(super) fn in_place(&mut self, live: &Live, mailbox: &Mailbox, items: &mut Vec<Item>) {
+        let _running = Running::enter();
         let now = live.now();
         self.out.now = now;
         count(&live.counts().in_place);
@@ -264,16 +266,6 @@ impl Cell {
     }
 }
 
-/// How much a run of this item may take.
-fn weight(item: &Item) -> usize {
-    match item {
-        Item::Messages { block, .. } => block.len(),
-        Item::Delivered(delivered) => delivered.batch.run().len(),
-        Item::Request { batch, .. } => batch.run().len(),
-        _ => 0,
-    }
-}
-
 /// Runs a component's code; a panic is a broken invariant.
 fn caught(live: &Live, run: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
     // The component is dropped after a panic, so nobody sees a half-made state.
@@ -296,7 +288,6 @@ pub(super) fn hand_over(live: &Live, mailbox: &Mailbox, items: &mut dyn Iterator
     };
     let mut few: Vec<Item> = items.take(IN_PLACE_ITEMS_MAX).collect();
     if few.len() < IN_PLACE_ITEMS_MAX {
-        let _running = super::mailbox::Running::enter();
         cell.in_place(live, mailbox, &mut few);
     } else {
         few.into_iter().chain(items).for_each(|item| mailbox.queue(item));

@@ -11,6 +11,7 @@ use crate::component::{ComponentName, Erased, Inspection, Item, ReplyTo, Target}
 use crate::error::CallError;
 use crate::event::{AnyEvent, EventType};
 use crate::id::{Kind, Life, MessageId};
+use crate::transport::Links;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -59,20 +60,6 @@ impl Handle {
     /// # Errors
     /// [`Stopped`].
     pub fn post(&self, to: Kind, item: Item) -> Result<(), Stopped> {
-        self.hand(to, item).map(drop)
-    }
-
-    /// Asks the delivery component `via` to broadcast `batch` on the channel
-    /// `from`; waits as [`Handle::post`] does. Returns the life that was asked:
-    /// progress is counted per life.
-    ///
-    /// # Errors
-    /// [`Stopped`].
-    pub fn request(&self, via: Kind, from: Kind, target: Target, batch: Batch) -> Result<Life, Stopped> {
-        self.hand(via, Item::Request { from, target, batch })
-    }
-
-    fn hand(&self, to: Kind, item: Item) -> Result<Life, Stopped> {
         let live = self.node().current()?;
         match live.index(to) {
             Some(to) => {
@@ -81,7 +68,41 @@ impl Handle {
             }
             None => live.unaddressed(to),
         }
-        Ok(live.me)
+        Ok(())
+    }
+
+    /// Asks the delivery component `via` to broadcast `batch` on the channel
+    /// `from`; waits as [`Handle::post`] does.
+    ///
+    /// Requests are counted per life, channel and target in the order in which
+    /// the delivery gets them. `number` is called with the life that is asked
+    /// exactly when the batch's place in that order is fixed, one call at a
+    /// time, so it is where the caller counts; it may take locks, but not call
+    /// the node. Afterwards components may run on this thread, so no lock that
+    /// one of them takes may be held over this call.
+    ///
+    /// # Errors
+    /// [`Stopped`]; `number` was not called.
+    pub fn request<T>(
+        &self,
+        via: Kind,
+        from: Kind,
+        target: Target,
+        batch: Batch,
+        number: impl FnOnce(Life) -> T,
+    ) -> Result<T, Stopped> {
+        let live = self.node().current()?;
+        let Some(index) = live.index(via) else {
+            live.unaddressed(via);
+            return Ok(number(live.me));
+        };
+        let mailbox = &live.mailboxes[index];
+        mailbox.room();
+        let (number, idle) = mailbox.numbered(|| (number(live.me), Item::Request { from, target, batch }));
+        if let Some((mut cell, item)) = idle {
+            cell.in_place(&live, mailbox, &mut vec![item]);
+        }
+        Ok(number)
     }
 
     /// Calls the component of kind `to` with a boxed `C::Call` and waits for
@@ -187,7 +208,13 @@ impl Handle {
 
     /// Where the node listens; `None` without links.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.node().current().ok().and_then(|live: Arc<Live>| live.network().local_addr())
+        self.links().map(|links| links.local_addr())
+    }
+
+    /// The present life's links, to look at peers or to cut connections;
+    /// `None` without links. Do not keep them over a change of life.
+    pub fn links(&self) -> Option<Arc<Links>> {
+        self.node().current().ok().and_then(|live: Arc<Live>| live.network().links())
     }
 
     /// Counts since the start.

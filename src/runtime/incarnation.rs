@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// `incarnation` in the node's directory, or without one from the wall clock's
 /// milliseconds. A directory's first life is taken from the wall clock too, so
 /// that a lost directory does not lead back to old lives.
+#[derive(Debug)]
 pub(super) struct Incarnations {
     file: Option<PathBuf>,
     last: u64,

@@ -21,6 +21,7 @@ use std::time::Duration;
 /// What all threads of one life share.
 pub(super) struct Live {
     pub(super) me: Life,
+    pub(super) boot: Boot,
     this: Weak<Live>,
     pub(super) node: Arc<Node>,
     /// In start order, as the stack's factories.
@@ -39,7 +40,8 @@ pub(super) struct Live {
 static ALONE: super::network::Alone = super::network::Alone;
 
 impl Live {
-    pub(super) fn new(node: Arc<Node>, me: Life) -> Arc<Self> {
+    pub(super) fn new(node: Arc<Node>, boot: Boot) -> Arc<Self> {
+        let me = boot.me;
         let factories = &node.stack.factories;
         let mailboxes = factories.iter().enumerate().map(|(index, factory)| {
             let manifest = factory.manifest();
@@ -55,6 +57,7 @@ impl Live {
         let (rest, rested) = flume::bounded(0);
         Arc::new_cyclic(|this| Live {
             me,
+            boot,
             this: this.clone(),
             mailboxes,
             kinds,
@@ -65,11 +68,6 @@ impl Live {
             rested,
             node,
         })
-    }
-
-    pub(super) fn boot(&self) -> Boot {
-        let options = &self.node.options;
-        Boot { me: self.me, name: options.name.clone(), voters: options.voters, voter: options.voter }
     }
 
     pub(super) fn now(&self) -> Time {

@@ -5,8 +5,10 @@
 //! is bounded where it is made: messages of peers by the window of their
 //! links, deliveries by the credit that `consumed` gives back, answers by the
 //! calls, jobs and disk operations outstanding, timers by their number, events
-//! by what happens. Only the edge adds at will: there [`Mailbox::room`] lets a
-//! caller wait while [`EDGE_ITEMS_MAX`] items are waiting.
+//! by what happens. Only the edges add at will, users' calls and sockets'
+//! readers: in [`Mailbox::room`] they wait while [`EDGE_ITEMS_MAX`] items or
+//! [`EDGE_BYTES_MAX`] bytes are waiting. That ends, because no component ever
+//! waits for an edge.
 //!
 //! **In place.** Waking a sleeping thread costs about 20 us, more than most
 //! steps. Whoever hands an item to an idle `Run::InPlace` component runs it
@@ -27,13 +29,16 @@
 //! channel. At most [`DEPTH_MAX`] components run on one stack.
 
 use super::cell::Cell;
-use crate::component::{Item, Manifest, Run};
+use crate::component::{Item, Manifest, Run, StreamInput};
 use std::cell::Cell as Local;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 /// Items that may wait in a mailbox before the edge waits.
-pub(super) const EDGE_ITEMS_MAX: usize = 1024;
+const EDGE_ITEMS_MAX: usize = 1024;
+/// Bytes of blocks and batches that may wait in a mailbox before the edge
+/// waits.
+const EDGE_BYTES_MAX: usize = 8 << 20;
 /// How many components may run on one stack, the one at its bottom included.
 const DEPTH_MAX: u32 = 3;
 
@@ -51,6 +56,8 @@ pub(super) struct Mailbox {
     pub(super) receiver: flume::Receiver<Mail>,
     /// Items sent and not yet handled.
     pending: AtomicUsize,
+    /// Their bytes.
+    bytes: AtomicUsize,
     in_place: bool,
     /// The component. Locked by its thread while it works and, where it may be
     /// run in place, by the thread that does: one of the two at a time, which
@@ -60,6 +67,9 @@ pub(super) struct Mailbox {
     closed: AtomicBool,
     /// Where the edge waits for room.
     edge: Mutex<()>,
+    /// Held by the edge while it numbers an item and sends it, so that numbers
+    /// and places in the mailbox agree.
+    numbering: Mutex<()>,
     room: Condvar,
 }
 
@@ -95,17 +105,20 @@ impl Mailbox {
             sender,
             receiver,
             pending: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
             in_place: manifest.run == Run::InPlace,
             cell: Mutex::new(cell),
             waiting: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             edge: Mutex::new(()),
+            numbering: Mutex::new(()),
             room: Condvar::new(),
         }
     }
 
     /// Sends through the channel.
     pub(super) fn queue(&self, item: Item) {
+        self.bytes.fetch_add(weight(&item), Ordering::SeqCst);
         self.pending.fetch_add(1, Ordering::SeqCst);
         // The receiver lives beside the sender, so this cannot fail.
         let _ = self.sender.send(Mail::Item(item));
@@ -138,29 +151,50 @@ impl Mailbox {
         self.cell.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// `count` items taken from the channel are handled.
-    pub(super) fn handled(&self, count: usize) {
-        if count == 0 {
+    /// `items` taken from the channel, of `bytes` in all, are handled.
+    pub(super) fn handled(&self, items: usize, bytes: usize) {
+        if items == 0 {
             return;
         }
-        self.pending.fetch_sub(count, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) > 0 && self.pending() < EDGE_ITEMS_MAX {
+        self.bytes.fetch_sub(bytes, Ordering::SeqCst);
+        self.pending.fetch_sub(items, Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) > 0 && !self.is_full() {
             self.release();
         }
+    }
+
+    fn is_full(&self) -> bool {
+        self.pending() >= EDGE_ITEMS_MAX || self.bytes.load(Ordering::SeqCst) >= EDGE_BYTES_MAX
     }
 
     /// Waits for room, as the edge does; a thread that runs a component never
     /// waits, since it may be the one that has to make room.
     pub(super) fn room(&self) {
-        if self.pending() < EDGE_ITEMS_MAX || Running::here() {
+        if !self.is_full() || Running::here() {
             return;
         }
         let mut edge = self.edge.lock().unwrap_or_else(PoisonError::into_inner);
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        while self.pending() >= EDGE_ITEMS_MAX && !self.closed.load(Ordering::SeqCst) {
+        while self.is_full() && !self.closed.load(Ordering::SeqCst) {
             edge = self.room.wait(edge).unwrap_or_else(PoisonError::into_inner);
         }
         self.waiting.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Takes a place for what `number` numbers: the cell, if the component is
+    /// idle; else `queue` has to send at once. No component runs meanwhile on
+    /// this thread, so `number` may take the user's locks.
+    pub(super) fn numbered<T>(&self, number: impl FnOnce() -> (T, Item)) -> (T, Option<(MutexGuard<'_, Cell>, Item)>) {
+        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = self.idle();
+        let (number, item) = number();
+        match idle {
+            Some(cell) => (number, Some((cell, item))),
+            None => {
+                self.queue(item);
+                (number, None)
+            }
+        }
     }
 
     /// The component takes no more: whoever waits for room goes on.
@@ -173,5 +207,16 @@ impl Mailbox {
     fn release(&self) {
         drop(self.edge.lock().unwrap_or_else(PoisonError::into_inner));
         self.room.notify_all();
+    }
+}
+
+/// How many bytes of blocks and batches an item holds.
+pub(super) fn weight(item: &Item) -> usize {
+    match item {
+        Item::Messages { block, .. } => block.len(),
+        Item::Delivered(delivered) => delivered.batch.run().len(),
+        Item::Request { batch, .. } => batch.run().len(),
+        Item::Stream { input: StreamInput::Chunk(chunk), .. } => chunk.len(),
+        _ => 0,
     }
 }

@@ -49,31 +49,34 @@ pub use node::Ended;
 pub use notice::{NewLife, Restarted};
 
 use crate::component::{ComponentName, Stack};
-use crate::id::{Kind, NodeId};
+use crate::id::{Kind, Life, NodeId};
+use crate::time::Time;
+use crate::transport::{self, Links, PeerAddr};
+use clock::Clock;
+use incarnation::Incarnations;
 use node::Node;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use supervisor::Supervisor;
 
 /// What a node needs besides its components.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Options {
     /// The node's name: in the handshake, in logs and in threads' names.
     pub name: Arc<str>,
     /// The node's id.
     pub id: NodeId,
-    /// Configured voters, this node included where it is one.
-    pub voters: usize,
-    /// Whether this node is one of them.
-    pub voter: bool,
     /// The node's directory: each component has the directory of its name in
     /// it. Without one, disk operations fail and lives are counted by the wall
     /// clock.
     pub dir: Option<PathBuf>,
+    /// How it links; `None` is a lone voter without a network. `me`, `name`,
+    /// `provides`, `dialects` and `origin` are filled in.
+    pub links: Option<transport::Config>,
     /// Threads for components' jobs.
     pub workers: usize,
     /// Where components' randomness begins.
@@ -87,9 +90,8 @@ impl Options {
         Options {
             name: name.into(),
             id: NodeId::from_name(name),
-            voters: 1,
-            voter: true,
             dir: None,
+            links: None,
             workers: 2,
             seed: RandomState::new().build_hasher().finish(),
         }
@@ -105,6 +107,9 @@ pub enum StartError {
     /// The node's directory.
     #[error(transparent)]
     Dir(#[from] DirError),
+    /// The node's links.
+    #[error(transparent)]
+    Links(#[from] transport::StartError),
     /// The system has no more threads.
     #[error("no thread could be started: {0}")]
     Thread(io::Error),
@@ -115,35 +120,114 @@ pub enum StartError {
 /// # Errors
 /// See [`StartError`].
 pub fn start(stack: Stack, options: Options) -> Result<Handle, StartError> {
-    let mut kinds: BTreeMap<Kind, ComponentName> = BTreeMap::new();
-    for manifest in stack.factories.iter().map(|factory| factory.manifest()) {
-        if let Some(other) = kinds.insert(manifest.kind(), manifest.name) {
-            return Err(StartError::KindClash(other, manifest.name));
+    Prepared::new(stack, options)?.start()
+}
+
+/// A node that listens but does not run yet: for those who learn the peers'
+/// addresses only when all have bound theirs.
+#[derive(Debug)]
+pub struct Prepared {
+    stack: Stack,
+    options: Options,
+    incarnations: Incarnations,
+    first: FirstLife,
+}
+
+impl Prepared {
+    /// Takes the directory, the first life's incarnation and the port.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn new(stack: Stack, mut options: Options) -> Result<Self, StartError> {
+        let mut kinds: BTreeMap<Kind, ComponentName> = BTreeMap::new();
+        for manifest in stack.factories.iter().map(|factory| factory.manifest()) {
+            if let Some(other) = kinds.insert(manifest.kind(), manifest.name) {
+                return Err(StartError::KindClash(other, manifest.name));
+            }
+        }
+        let clock = Clock::start();
+        if let Some(links) = &mut options.links {
+            links.name = options.name.clone();
+            links.origin = clock.instant(Time::ZERO);
+            links.provides = kinds.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect();
+            let dialects = stack.factories.iter().map(|factory| factory.manifest());
+            links.dialects =
+                dialects.flat_map(|manifest| manifest.dialects.iter().map(|first| (*first, manifest.kind()))).collect();
+        }
+        let mut incarnations = Incarnations::open(options.dir.as_deref())?;
+        let me = Life { node: options.id, incarnation: incarnations.next(0)? };
+        let bound = options.bind(me)?;
+        if let (Some(links), Some(bound)) = (&mut options.links, &bound) {
+            links.listen = bound.local_addr(); // later lives take the same port
+        }
+        Ok(Prepared { stack, options, incarnations, first: FirstLife { clock, me, bound } })
+    }
+
+    /// Where the node listens.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.first.bound.as_ref().map(transport::Bound::local_addr)
+    }
+
+    /// Replaces the voters' addresses; the own one may be among them.
+    ///
+    /// # Errors
+    /// [`transport::StartError::TooManyPeers`].
+    pub fn set_peers(&mut self, peers: Vec<PeerAddr>) -> Result<(), StartError> {
+        if let (Some(links), Some(bound)) = (&mut self.options.links, &mut self.first.bound) {
+            links.peers.clone_from(&peers);
+            bound.set_peers(peers)?;
+        }
+        Ok(())
+    }
+
+    /// Starts the node's first life.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(self) -> Result<Handle, StartError> {
+        if cfg!(panic = "abort") {
+            log::warn!(
+                target: "nodewright::runtime",
+                "built with panic = \"abort\": there is no supervision, a panic ends the process"
+            );
+        }
+        let Prepared { stack, options, incarnations, first } = self;
+        let name = options.name.clone();
+        let (node, notices) = Node::new(stack, options, &first).map_err(StartError::Thread)?;
+        let node = Arc::new(node);
+        let supervisor = Supervisor::new(node.clone(), notices, incarnations);
+        let (started, outcome) = flume::bounded(1);
+        let (end, ended) = flume::bounded(0);
+        let thread = std::thread::Builder::new().name(format!("nw-{name}")).spawn(move || {
+            let result = supervisor.run(first, &started);
+            drop(end);
+            result
+        });
+        let thread = thread.map_err(StartError::Thread)?;
+        let handle = Handle::new(node, ended, thread);
+        match outcome.recv() {
+            Ok(Ok(())) => Ok(handle),
+            Ok(Err(error)) => {
+                let _ = handle.join();
+                Err(error)
+            }
+            Err(_) => Err(StartError::Thread(io::Error::other("the supervisor fell at the start"))),
         }
     }
-    if cfg!(panic = "abort") {
-        log::warn!(target: "nodewright::runtime", "built with panic = \"abort\": there is no supervision, a panic ends the process");
-    }
-    let incarnations = incarnation::Incarnations::open(options.dir.as_deref())?;
-    let name = options.name.clone();
-    let (node, notices) = Node::new(stack, options).map_err(StartError::Thread)?;
-    let node = Arc::new(node);
-    let supervisor = Supervisor::new(node.clone(), notices, incarnations);
-    let (started, outcome) = flume::bounded(1);
-    let (end, ended) = flume::bounded(0);
-    let thread = std::thread::Builder::new().name(format!("nw-{name}")).spawn(move || {
-        let result = supervisor.run(&started);
-        drop(end);
-        result
-    });
-    let thread = thread.map_err(StartError::Thread)?;
-    let handle = Handle::new(node, ended, thread);
-    match outcome.recv() {
-        Ok(Ok(())) => Ok(handle),
-        Ok(Err(error)) => {
-            let _ = handle.join();
-            Err(error)
-        }
-        Err(_) => Err(StartError::Thread(io::Error::other("the supervisor fell at the start"))),
+}
+
+/// What the first life has before it runs.
+#[derive(Debug)]
+struct FirstLife {
+    clock: Clock,
+    me: Life,
+    bound: Option<transport::Bound>,
+}
+
+impl Options {
+    /// Binds the links of the life `me`.
+    fn bind(&self, me: Life) -> Result<Option<transport::Bound>, transport::StartError> {
+        let Some(links) = &self.links else { return Ok(None) };
+        Links::bind(transport::Config { me, ..links.clone() }).map(Some)
     }
 }

@@ -8,10 +8,10 @@ use super::letters::DeadLetters;
 use super::live::Live;
 use super::mailbox::Running;
 use super::pool::Pool;
-use super::{Options, Stopped};
+use super::{FirstLife, Options, Stopped};
 use crate::component::{ComponentName, Stack};
 use crate::error::Fault;
-use crate::id::{Incarnation, Life};
+use crate::id::Life;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -85,16 +85,20 @@ pub(super) enum Now {
 }
 
 impl Node {
-    pub(super) fn new(stack: Stack, options: Options) -> io::Result<(Self, flume::Receiver<Notice>)> {
+    pub(super) fn new(
+        stack: Stack,
+        options: Options,
+        first: &FirstLife,
+    ) -> io::Result<(Self, flume::Receiver<Notice>)> {
         // Told of falls, of calls with an earlier deadline, and to stop: seldom.
         let (supervisor, notices) = flume::unbounded();
         let pool = Pool::start(&format!("nw-{}-job", options.name), options.workers.max(1))?;
         let disk = Pool::start(&format!("nw-{}-disk", options.name), 1).inspect_err(|_| pool.stop())?;
         let node = Node {
-            last: Mutex::new(Life { node: options.id, incarnation: Incarnation(0) }),
+            last: Mutex::new(first.me),
             options,
             stack,
-            clock: Clock::start(),
+            clock: first.clock,
             counts: Counts::default(),
             letters: DeadLetters::default(),
             board: Board::default(),

@@ -2,14 +2,16 @@
 
 use super::incarnation::Incarnations;
 use super::live::Live;
+use super::network::Entry;
 use super::node::{Ended, Node, Notice, Now};
 use super::notice::NewLife;
-use super::{StartError, thread};
-use crate::component::Item;
+use super::{FirstLife, StartError, thread};
+use crate::component::{Boot, Item};
 use crate::error::{CallError, Fault};
 use crate::event::AnyEvent;
 use crate::id::Life;
 use crate::time::Time;
+use crate::transport::{Bound, Links};
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -49,6 +51,9 @@ impl Budget {
     }
 }
 
+/// How long a new life tries to listen on the old one's port.
+const BIND_WITHIN: Duration = Duration::from_secs(10);
+
 /// A life with its threads.
 struct Begun {
     live: Arc<Live>,
@@ -68,8 +73,12 @@ impl Supervisor {
     }
 
     /// Runs the node to its end; `started` is told how the first life began.
-    pub(super) fn run(mut self, started: &flume::Sender<Result<(), StartError>>) -> Result<(), Ended> {
-        let begun = self.begin(None, 0, "start");
+    pub(super) fn run(
+        mut self,
+        first: FirstLife,
+        started: &flume::Sender<Result<(), StartError>>,
+    ) -> Result<(), Ended> {
+        let begun = self.begin(first.me, first.bound, None, "start");
         let (mut begun, result) = match begun {
             Ok(begun) => (Some(begun), Ok(())),
             Err(error) => (None, Err(error)),
@@ -98,7 +107,7 @@ impl Supervisor {
     /// Sees a life to its end; the next one, or `None` when the user stopped.
     fn watch(&mut self, begun: Begun) -> Result<Option<Begun>, Ended> {
         let here = begun.live.me;
-        let mut deadline = None;
+        let mut deadline = self.node.calls.expire(self.node.clock.now());
         loop {
             let notice = match deadline {
                 Some(at) => self.notices.recv_deadline(self.node.clock.instant(at)).ok(),
@@ -115,10 +124,10 @@ impl Supervisor {
                         self.stop(begun);
                         return Err(Ended::Asked { component, why });
                     }
-                    return self.anew(begun, 0, format!("{component}: {fault}")).map(Some);
+                    return self.anew(begun, 0, format!("{component}: {fault}"));
                 }
                 Some(Notice::Outlived { life, at_least, why }) if life == here => {
-                    return self.anew(begun, at_least, why).map(Some);
+                    return self.anew(begun, at_least, why);
                 }
                 Some(Notice::Fell { .. } | Notice::Outlived { .. }) => {} // of an earlier life
             }
@@ -126,15 +135,21 @@ impl Supervisor {
     }
 
     /// Begins a life: mailboxes first, then links, then threads in start
-    /// order. Every mailbox holds `Started` before anything can reach it.
-    fn begin(&mut self, old: Option<Life>, at_least: u64, why: &str) -> Result<Begun, StartError> {
-        let me = Life { node: self.node.options.id, incarnation: self.incarnations.next(at_least)? };
+    /// order. Every mailbox holds `Started` before anything can reach it, and
+    /// what components send meets links.
+    fn begin(&self, me: Life, bound: Option<Bound>, old: Option<Life>, why: &str) -> Result<Begun, StartError> {
+        let (voters, voter) = bound.as_ref().map_or((1, true), |bound| (bound.voters, bound.voter));
+        let boot = Boot { me, name: self.node.options.name.clone(), voters, voter };
         self.node.board.begin(me);
-        let live = Live::new(self.node.clone(), me);
+        let live = Live::new(self.node.clone(), boot);
         for mailbox in &live.mailboxes {
-            mailbox.queue(Item::Started(live.boot()));
+            mailbox.queue(Item::Started(live.boot.clone()));
         }
         let mut begun = Begun { live: live.clone(), threads: Vec::new() };
+        if let Some(bound) = bound {
+            let links = Links::start(bound, Arc::new(Entry { live: Arc::downgrade(&live) }));
+            live.linked(Box::new(Arc::new(links.inspect_err(|_| live.end())?)));
+        }
         for (index, factory) in self.node.stack.factories.iter().enumerate() {
             let life = live.clone();
             let name = format!("nw-{}-{}", self.node.options.name, factory.manifest().name);
@@ -157,7 +172,7 @@ impl Supervisor {
     }
 
     /// Ends a life as a crash would and begins the next.
-    fn anew(&mut self, begun: Begun, at_least: u64, why: String) -> Result<Begun, Ended> {
+    fn anew(&mut self, begun: Begun, at_least: u64, why: String) -> Result<Option<Begun>, Ended> {
         let old = begun.live.me;
         log::warn!(target: "nodewright::runtime", "{old} is over, a new life begins: {why}");
         self.node.set_now(Now::Between);
@@ -166,21 +181,37 @@ impl Supervisor {
         let Some(rest) = self.budget.take(self.node.clock.now()) else {
             return Err(Ended::FellTooOften { lives: LIVES_MAX, within: LIVES_WITHIN, why });
         };
-        if !rest.is_zero() {
-            self.rest(rest);
+        if self.rest(rest) {
+            return Ok(None);
         }
-        self.begin(Some(old), at_least, &why).map_err(|error| Ended::NoNewLife(error.to_string()))
+        let failed = |error: StartError| Ended::NoNewLife(error.to_string());
+        let incarnation = self.incarnations.next(at_least).map_err(|error| failed(error.into()))?;
+        let me = Life { node: old.node, incarnation };
+        let begun_binding = self.node.clock.now();
+        loop {
+            match self.node.options.bind(me) {
+                Ok(bound) => return self.begin(me, bound, Some(old), &why).map(Some).map_err(failed),
+                // Whoever holds the old life's port for a moment lets go of it.
+                Err(_) if self.node.clock.now().since(begun_binding) < BIND_WITHIN => {
+                    if self.rest(REST) {
+                        return Ok(None);
+                    }
+                }
+                Err(error) => return Err(failed(error.into())),
+            }
+        }
     }
 
-    /// Rests; what comes meanwhile is of the old life, except a wish to stop,
-    /// which is kept.
-    fn rest(&self, rest: Duration) {
+    /// Rests; true if the user meanwhile asked to stop. What else comes is of
+    /// the old life.
+    fn rest(&self, rest: Duration) -> bool {
         let until = self.node.clock.instant(self.node.clock.now() + rest);
         while let Ok(notice) = self.notices.recv_deadline(until) {
             if let Notice::Stop = notice {
-                return self.node.notify(Notice::Stop);
+                return true;
             }
         }
+        false
     }
 
     /// Stops gracefully: what stands above stops first, each component after

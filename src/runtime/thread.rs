@@ -82,7 +82,7 @@ fn mend(live: &Live, me: usize, fall: &Fall, budget: &mut Budget) -> bool {
     let restarts = live.counts().restarts.fetch_add(1, Ordering::Relaxed) + 1;
     let seed = live.node.seed(live.me, me, restarts);
     let component = live.node.stack.factories[me].make(seed);
-    let mut told = vec![Item::Started(live.boot())];
+    let mut told = vec![Item::Started(live.boot.clone())];
     told.extend(live.node.board.replay(&manifest.hears));
     let running = Running::enter();
     live.mailboxes[me].own().begin_anew(live, component, told);

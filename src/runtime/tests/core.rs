@@ -258,8 +258,8 @@ fn requests_between_two_flushes_are_one_batch() {
     let mut batch = BatchBuilder::default();
     batch.push(|out| out.push(1));
     let batch = batch.take().expect("one message");
-    let life = handle.request(Kind::of("below"), Kind::of("above"), Target::All, batch).expect("runs");
-    assert_eq!(life, handle.life());
+    let asked = handle.request(Kind::of("below"), Kind::of("above"), Target::All, batch, |life| life);
+    assert_eq!(asked, Ok(handle.life()));
     until("the user's batch", || *batches.lock().expect("not poisoned") == [100, 1]);
     handle.stop();
 }

@@ -2,6 +2,7 @@
 
 mod core;
 mod falls;
+mod links;
 
 use super::*;
 use crate::component::{Context, Factory, Input, Item, Manifest, NetComponent, Role, Run};
