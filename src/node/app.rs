@@ -5,9 +5,10 @@
 //! caught and counted; a slow one delays other callbacks and, through the
 //! deliveries' credit, senders; it delays no heartbeat.
 
-use super::callbacks::{Callbacks, Heard, Shelf};
-use super::message::{Incoming, MessageType, capability};
+use super::callbacks::{Callbacks, Heard};
+use super::message::{Incoming, MessageType};
 use super::roster::Roster;
+use super::shelf::{Lent, Shelf};
 use super::window::{Windows, as_callback};
 use crate::component::{
     Boot, Context, Delivered, EndedWhy, Input, Inspection, Manifest, NetComponent, PeerChange, Role, Run,
@@ -50,7 +51,7 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub(super) struct Recipe {
     pub(super) manifest: Manifest,
-    pub(super) shelf: Shelf,
+    pub(super) shelf: Shelf<Callbacks>,
     pub(super) shared: Arc<Shared>,
     /// `None` in the simulator, where a callback takes no time.
     pub(super) slow_after: Option<Duration>,
@@ -65,7 +66,7 @@ pub(super) fn manifest(callbacks: &Callbacks, asked: &[Delivery]) -> Manifest {
         let present = asked.iter().chain(&needed).any(|delivery| MessageType::of(*delivery) == what);
         needed.extend(what.default_delivery().filter(|_| !present));
     }
-    let mut requires: Vec<_> = needed.into_iter().map(capability).collect();
+    let mut requires: Vec<_> = needed.into_iter().map(Delivery::capability).collect();
     requires.sort_unstable();
     requires.dedup();
     let mut hears: Vec<_> = callbacks.event_types().chain([EventType::of::<Suspicion>()]).collect();
@@ -73,7 +74,7 @@ pub(super) fn manifest(callbacks: &Callbacks, asked: &[Delivery]) -> Manifest {
     hears.dedup();
     Manifest {
         requires,
-        wants: Delivery::ALL.into_iter().map(capability).collect(),
+        wants: Delivery::ALL.into_iter().map(Delivery::capability).collect(),
         hears,
         run: Run::Thread,
         role: Role::Leaf,
@@ -109,17 +110,16 @@ struct Counted {
     slow: u64,
 }
 
-/// The callbacks while a life has them.
-#[derive(Default)]
+/// The callbacks of this life.
 struct Hosted {
-    callbacks: Option<Box<Callbacks>>,
+    callbacks: Lent<Callbacks>,
     panicked: u64,
 }
 
 impl Hosted {
     /// Runs callbacks; what they panic with is counted and goes no further.
     fn call<R>(&mut self, what: &str, run: impl FnOnce(&mut Callbacks) -> R) -> Option<R> {
-        let callbacks = self.callbacks.as_mut()?;
+        let callbacks = self.callbacks.get();
         let result = as_callback(|| catch_unwind(AssertUnwindSafe(|| run(callbacks))));
         if result.is_err() {
             self.panicked += 1;
@@ -134,19 +134,16 @@ impl App {
         let me = Life::new(NodeId(0), 0);
         let id = MessageId { origin: me, delivery: Kind(0), batch: 0, index: 0 };
         let batch = Batch { id, delivery: None, origin_name: "".into() };
-        App { recipe, hosted: Hosted::default(), me, batch, counted: Counted::default(), began: None }
+        let hosted = Hosted { callbacks: Lent::of(&recipe.shelf), panicked: 0 };
+        App { recipe, hosted, me, batch, counted: Counted::default(), began: None }
     }
 
-    fn started(&mut self, boot: &Boot) -> Result<(), Fault> {
+    fn started(&mut self, boot: &Boot) {
         self.me = boot.me;
         self.batch.id.origin = boot.me;
         self.batch.origin_name = boot.name.clone();
-        let callbacks = self.recipe.shelf.take();
-        self.hosted.callbacks =
-            Some(callbacks.ok_or_else(|| Fault::Broken("a callback of the last life is still running".into()))?);
         self.recipe.shared.roster.clear();
         self.recipe.shared.windows.open(boot.me);
-        Ok(())
     }
 
     /// A batch begins: names its origin and its delivery once for all of it.
@@ -260,7 +257,7 @@ impl NetComponent for App {
 
     fn handle(&mut self, input: Input<'_, Self>, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
         match input {
-            Input::Started(boot) => self.started(boot)?,
+            Input::Started(boot) => self.started(boot),
             Input::Delivered(delivered) => self.delivered(&delivered, cx),
             Input::Progress(progress) => self.recipe.shared.windows.progress(progress),
             Input::Event(event) => {
@@ -281,6 +278,7 @@ impl NetComponent for App {
             self.lap(cx);
             self.began = None; // what follows is a wait for the mailbox
         }
+        self.hosted.callbacks.give_back();
         Ok(())
     }
 
@@ -293,13 +291,9 @@ impl NetComponent for App {
     }
 }
 
-/// However a life goes, its windows close before the deliveries of the next
-/// one count anew, and the callbacks are free for that one.
+/// However a life goes, nobody sends into it any more.
 impl Drop for App {
     fn drop(&mut self) {
-        if let Some(callbacks) = self.hosted.callbacks.take() {
-            self.recipe.shared.windows.close();
-            self.recipe.shelf.put(callbacks);
-        }
+        self.recipe.shared.windows.close(self.me);
     }
 }

@@ -6,7 +6,6 @@ use crate::envelope::Envelope;
 use crate::event::{AnyEvent, Event, EventType};
 use crate::id::Kind;
 use crate::protocol::delivery::Delivery;
-use std::sync::{Arc, Mutex, PoisonError};
 
 type OnMessage = Box<dyn FnMut(&Incoming<'_>) + Send>;
 /// Returns whether the body decoded.
@@ -92,28 +91,5 @@ impl Callbacks {
         for (_, call) in self.events.iter_mut().filter(|(event_type, _)| *event_type == event.event_type()) {
             call(event);
         }
-    }
-}
-
-/// Where the callbacks are between two lives.
-#[derive(Clone, Default)]
-pub(super) struct Shelf {
-    /// Taken by a life's `app` component as it starts and put back as it goes:
-    /// two lives never run the same callback at once, and a message costs no
-    /// lock.
-    callbacks: Arc<Mutex<Option<Box<Callbacks>>>>,
-}
-
-impl Shelf {
-    pub(super) fn new(callbacks: Callbacks) -> Self {
-        Shelf { callbacks: Arc::new(Mutex::new(Some(Box::new(callbacks)))) }
-    }
-
-    pub(super) fn take(&self) -> Option<Box<Callbacks>> {
-        self.callbacks.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    pub(super) fn put(&self, callbacks: Box<Callbacks>) {
-        *self.callbacks.lock().unwrap_or_else(PoisonError::into_inner) = Some(callbacks);
     }
 }

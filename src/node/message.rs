@@ -1,6 +1,6 @@
 //! What callbacks are handed, and what is handed to be sent.
 
-use crate::component::{Capability, Stamp};
+use crate::component::Stamp;
 use crate::id::{Life, MessageId};
 use crate::protocol::delivery::{Delivery, Guarantee};
 use serde::{Serialize, de::DeserializeOwned};
@@ -52,21 +52,6 @@ impl MessageType {
             MessageType::UniformReliableDeliveryAllAck => Some(Delivery::UniformAllAck),
             _ => None,
         }
-    }
-}
-
-/// The capability that the component of `delivery` provides.
-pub(super) fn capability(delivery: Delivery) -> Capability {
-    match delivery {
-        Delivery::BestEffort => "delivery.best_effort",
-        Delivery::BestEffortFifo => "delivery.best_effort.fifo",
-        Delivery::Reliable => "delivery.reliable",
-        Delivery::ReliableFifo => "delivery.reliable.fifo",
-        Delivery::ReliableCausal => "delivery.reliable.causal",
-        Delivery::Uniform => "delivery.uniform",
-        Delivery::UniformFifo => "delivery.uniform.fifo",
-        Delivery::UniformCausal => "delivery.uniform.causal",
-        Delivery::UniformAllAck => "delivery.uniform.all_ack",
     }
 }
 

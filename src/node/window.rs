@@ -10,6 +10,7 @@
 //! close, what waits for a receipt learns that the outcome is unknown, and the
 //! next life opens them afresh.
 
+use super::app::Shared;
 use super::error::SendError;
 use crate::codec::Batch;
 use crate::component::{Failed, FailedWhy, Progress, Target};
@@ -87,15 +88,33 @@ struct State {
     windows: BTreeMap<(Kind, Target), Window>,
 }
 
+impl State {
+    /// Numbers begin anew with each life.
+    fn count_for(&mut self, life: Life) {
+        if self.counted.replace(life) != Some(life) {
+            self.windows.clear();
+        }
+    }
+}
+
 /// All windows of a node: shared by its `app` component, which hears of
 /// progress, and by the user's threads, which wait for it.
 pub(super) struct Windows {
-    /// One lock for all: a number must be given and the batch handed over in
-    /// one step, or the delivery would count in another order; and users'
-    /// threads sleep on `moved`, which needs a mutex. It is taken once a batch.
+    /// One lock, taken twice a batch and once a report: users' threads sleep on
+    /// `moved`, which needs a mutex, and a new life voids all windows at once.
+    /// No code of a component or of the user runs under it.
     state: Mutex<State>,
     moved: Condvar,
     bytes_max: u64,
+}
+
+/// Room in a window, taken for one batch.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct Reserved {
+    life: Life,
+    key: (Kind, Target),
+    bytes: u64,
+    count: u64,
 }
 
 /// Names a request for its receipt.
@@ -136,19 +155,18 @@ impl Windows {
     /// A life begins. The same life again (its `app` restarted) goes on.
     pub(super) fn open(&self, life: Life) {
         let mut state = self.state();
-        if state.counted.replace(life) != Some(life) {
-            state.windows.clear();
-        }
+        state.count_for(life);
         if !matches!(state.phase, Phase::Over) {
             state.phase = Phase::Open(life);
         }
         self.moved.notify_all();
     }
 
-    /// The `app` component of a life is gone.
-    pub(super) fn close(&self) {
+    /// The `app` component of `life` is gone; of no consequence once the next
+    /// life has begun.
+    pub(super) fn close(&self, life: Life) {
         let mut state = self.state();
-        if matches!(state.phase, Phase::Open(_)) {
+        if matches!(state.phase, Phase::Open(open) if open == life) {
             state.phase = Phase::Closed;
         }
         self.moved.notify_all();
@@ -178,18 +196,16 @@ impl Windows {
         self.moved.notify_all();
     }
 
-    /// Numbers a batch and hands it over by `push`, once there is room.
-    ///
-    /// A batch larger than the window goes alone.
-    pub(super) fn submit(
+    /// Waits until there is room for `batch`, and takes it. A batch larger than
+    /// the window goes alone.
+    pub(super) fn reserve(
         &self,
         via: Delivery,
         target: Target,
-        batch: Batch,
+        batch: &Batch,
         patience: Patience,
-        push: impl FnOnce(Batch) -> Result<(), SendError>,
-    ) -> Result<Ticket, SendError> {
-        let (bytes, count) = (batch.run().len() as u64, u64::from(batch.count()));
+    ) -> Result<Reserved, SendError> {
+        let bytes = batch.run().len() as u64;
         let key = (via.kind(), target);
         let mut state = self.state();
         let life = loop {
@@ -212,11 +228,22 @@ impl Windows {
             }
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
-        push(batch)?;
+        state.windows.entry(key).or_default().requested_bytes += bytes;
+        Ok(Reserved { life, key, bytes, count: u64::from(batch.count()) })
+    }
+
+    /// Numbers a reserved batch as `life` gets it: perhaps a later life than
+    /// the one that had room for it.
+    pub(super) fn number(&self, reserved: Reserved, life: Life) -> Ticket {
+        let Reserved { key, bytes, count, .. } = reserved;
+        let mut state = self.state();
+        state.count_for(life);
         let window = state.windows.entry(key).or_default();
         window.requested += count;
-        window.requested_bytes += bytes;
-        Ok(Ticket { life, via: key.0, target, number: window.requested })
+        if life != reserved.life {
+            window.requested_bytes += bytes;
+        }
+        Ticket { life, via: key.0, target: key.1, number: window.requested }
     }
 
     /// Bytes asked of a delivery for a target and not yet released.
@@ -230,18 +257,16 @@ impl Windows {
         loop {
             let known =
                 state.windows.get(&(ticket.via, ticket.target)).and_then(|window| window.outcome(ticket.number));
-            match state.phase {
-                Phase::Open(life) if life != ticket.life => {
-                    return Err(CallError::Ended("this node went on as a new life".into()));
-                }
-                _ => match known {
-                    Some(Ok(outcome)) if outcome < wanted => {}
-                    Some(known) => return known,
-                    None if matches!(state.phase, Phase::Over) => {
-                        return Err(CallError::Ended("this node stopped".into()));
-                    }
-                    None => {}
-                },
+            if state.counted != Some(ticket.life) {
+                return Err(CallError::Ended("this node went on as a new life".into()));
+            }
+            match known {
+                Some(Ok(outcome)) if outcome < wanted => {}
+                Some(known) => return known,
+                None => {}
+            }
+            if matches!(state.phase, Phase::Over) {
+                return Err(CallError::Ended("this node stopped".into()));
             }
             if IN_CALLBACK.get() {
                 return Err(CallError::Refused(
@@ -260,7 +285,7 @@ impl Windows {
 /// Stands for what was sent: says when it is delivered, and when stable.
 #[derive(Clone)]
 pub struct Receipt {
-    pub(super) windows: Arc<Windows>,
+    pub(super) shared: Arc<Shared>,
     pub(super) ticket: Ticket,
 }
 
@@ -270,7 +295,7 @@ impl Receipt {
     /// # Errors
     /// `Refused` (not done), `Ended` or `TimedOut` (outcome unknown).
     pub fn wait(&self, timeout: Duration) -> Result<Outcome, CallError> {
-        self.windows.wait(self.ticket, Outcome::Delivered, timeout)
+        self.shared.windows.wait(self.ticket, Outcome::Delivered, timeout)
     }
 
     /// Waits until no live node lacks it.
@@ -278,7 +303,7 @@ impl Receipt {
     /// # Errors
     /// As [`Receipt::wait`].
     pub fn wait_stable(&self, timeout: Duration) -> Result<Outcome, CallError> {
-        self.windows.wait(self.ticket, Outcome::Stable, timeout)
+        self.shared.windows.wait(self.ticket, Outcome::Stable, timeout)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The rungs of the ladder, by name.
 
-use crate::component::ComponentName;
+use crate::component::{Capability, ComponentName};
 use crate::id::Kind;
 use std::fmt;
 use std::str::FromStr;
@@ -73,6 +73,21 @@ impl Delivery {
             Delivery::UniformFifo => "uniform.fifo",
             Delivery::UniformCausal => "uniform.causal",
             Delivery::UniformAllAck => "uniform.all_ack",
+        }
+    }
+
+    /// What its component provides: `"delivery."` and its name.
+    pub fn capability(self) -> Capability {
+        match self {
+            Delivery::BestEffort => "delivery.best_effort",
+            Delivery::BestEffortFifo => "delivery.best_effort.fifo",
+            Delivery::Reliable => "delivery.reliable",
+            Delivery::ReliableFifo => "delivery.reliable.fifo",
+            Delivery::ReliableCausal => "delivery.reliable.causal",
+            Delivery::Uniform => "delivery.uniform",
+            Delivery::UniformFifo => "delivery.uniform.fifo",
+            Delivery::UniformCausal => "delivery.uniform.causal",
+            Delivery::UniformAllAck => "delivery.uniform.all_ack",
         }
     }
 

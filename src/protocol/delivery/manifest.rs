@@ -15,7 +15,7 @@ pub(super) fn of(delivery: Delivery) -> Manifest {
         Guarantee::UniformAllAck => (vec!["failure_detector.accurate", "membership"], vec![]),
     };
     Manifest {
-        provides: vec![capability(delivery)],
+        provides: vec![delivery.capability()],
         requires,
         wants,
         hears: vec![EventType::of::<Suspicion>()],
@@ -25,20 +25,6 @@ pub(super) fn of(delivery: Delivery) -> Manifest {
         guarantee: guarantee(delivery),
         memory_ceiling: Some(|peers| Config::new(Delivery::Uniform).memory_ceiling(peers)),
         ..Manifest::new(delivery.name())
-    }
-}
-
-fn capability(delivery: Delivery) -> Capability {
-    match delivery {
-        Delivery::BestEffort => "delivery.best_effort",
-        Delivery::BestEffortFifo => "delivery.best_effort.fifo",
-        Delivery::Reliable => "delivery.reliable",
-        Delivery::ReliableFifo => "delivery.reliable.fifo",
-        Delivery::ReliableCausal => "delivery.reliable.causal",
-        Delivery::Uniform => "delivery.uniform",
-        Delivery::UniformFifo => "delivery.uniform.fifo",
-        Delivery::UniformCausal => "delivery.uniform.causal",
-        Delivery::UniformAllAck => "delivery.uniform.all_ack",
     }
 }
 

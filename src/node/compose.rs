@@ -1,0 +1,238 @@
+//! From builder calls to a stack: the only place that knows every component.
+
+use super::app::{App, Recipe, Shared};
+use super::builder::{Node, Secret};
+use super::callbacks::Callbacks;
+use super::roster::Roster;
+use super::services::{Handlers, Services};
+use super::shelf::Shelf;
+use super::stats::Stats;
+use super::window::Windows;
+use crate::component::{
+    Catalogue, Factory, Manifest, Part, Plan, Stack, WhenMissing, WiringFault, WiringReport, resolve,
+};
+use crate::protocol::clock::{Clocks, LamportClock, VectorTime};
+use crate::protocol::delivery::{self, Broadcast, Delivery};
+use crate::protocol::failure_detector::{self, Detector};
+use crate::protocol::membership::{self, Membership};
+use crate::protocol::request::{self, Requests};
+use std::sync::Arc;
+
+/// A resolved node: what drivers run, what the plan says, and what the handle
+/// shares with the components.
+pub(super) struct Composed {
+    pub(super) stack: Stack,
+    pub(super) plan: Plan,
+    pub(super) shared: Arc<Shared>,
+    pub(super) stats: Stats,
+    pub(super) clocks: Clocks,
+}
+
+/// The user's closures, and what is known of them without running one.
+pub(super) struct Closures {
+    manifest: Manifest,
+    routes: request::Config,
+    callbacks: Callbacks,
+    handlers: Handlers,
+}
+
+impl Node {
+    /// What the node consists of, and why; nothing is started.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with the line that mends it.
+    pub fn plan(&self) -> Result<Plan, WiringReport> {
+        // Nothing runs, so no closure is needed.
+        let closures = Closures {
+            manifest: self.app_manifest(),
+            routes: self.handlers.routes(),
+            callbacks: Callbacks::default(),
+            handlers: Handlers::default(),
+        };
+        self.compose(closures, false).map(|composed| composed.plan)
+    }
+
+    /// The stack for [`sim::World`](crate::sim::World): the same composition
+    /// in virtual time. Callbacks run inline; addresses, secret and directory
+    /// have no meaning there.
+    ///
+    /// # Errors
+    /// As [`Node::plan`].
+    pub fn into_stack(mut self) -> Result<Stack, WiringReport> {
+        let closures = self.take_closures();
+        self.compose(closures, false).map(|composed| composed.stack)
+    }
+
+    pub(super) fn take_closures(&mut self) -> Closures {
+        Closures {
+            manifest: self.app_manifest(),
+            routes: self.handlers.routes(),
+            callbacks: std::mem::take(&mut self.callbacks),
+            handlers: std::mem::take(&mut self.handlers),
+        }
+    }
+
+    /// Resolves the composition; callbacks are timed where a clock is.
+    pub(super) fn compose(&self, closures: Closures, timed: bool) -> Result<Composed, WiringReport> {
+        let Closures { manifest, routes, callbacks, handlers } = closures;
+        let shared = Arc::new(Shared { windows: Windows::new(self.settings.window_bytes), roster: Roster::default() });
+        let stats = Stats::new(&self.name, shared.clone());
+        let clocks = self.clocks();
+        let slow_after = timed.then_some(self.settings.slow_callback_after);
+        let recipe = Recipe { manifest, shelf: Shelf::new(callbacks), shared: shared.clone(), slow_after };
+        let (shelf, for_services) = (Shelf::new(handlers), stats.clone());
+        let mut parts = vec![
+            Part::new(Factory::new(move || App::new(recipe.clone())), "Node::new(..)"),
+            Part::new(Factory::new(move || Services::new(&shelf, for_services.clone())), "Node::new(..)"),
+        ];
+        parts.extend(self.detectors.iter().map(|(config, call)| self.detector_part(*config, call)));
+        parts.extend(self.deliveries.iter().map(|(delivery, call)| self.delivery_part(*delivery, call, &clocks)));
+        parts.extend(self.lamport_clock.then(|| lamport_part(&clocks)));
+        parts.extend(self.vector_clock.then(|| vector_part(&clocks)));
+        parts.extend(self.own.iter().cloned());
+        let others = self.peers.len().min(self.most_peers).max(1);
+        let resolved = resolve(&self.name, parts, &self.catalogue(routes, &clocks), others);
+        let faults = self.value_faults();
+        match resolved {
+            Ok((stack, mut plan)) if faults.is_empty() => {
+                plan.about = self.about();
+                Ok(Composed { stack, plan, shared, stats, clocks })
+            }
+            Ok(_) => Err(WiringReport { node: self.name.clone(), faults }),
+            Err(mut report) => {
+                report.faults.splice(0..0, faults);
+                Err(report)
+            }
+        }
+    }
+
+    /// The clocks that were asked for, or that a component requires.
+    fn clocks(&self) -> Clocks {
+        let required = |name| self.own.iter().any(|part| part.factory.manifest().requires.contains(&name));
+        Clocks::new(self.lamport_clock || required("clock.lamport"), self.vector_clock || required("clock.vector"))
+    }
+
+    fn detector_part(&self, config: failure_detector::Config, call: &str) -> Part {
+        let config = if self.assume_synchrony { config.assuming_synchrony() } else { config };
+        Part::new(Factory::new(move || Detector::new(config)), call)
+    }
+
+    fn delivery_part(&self, delivery: Delivery, call: &str, clocks: &Clocks) -> Part {
+        let mut config = delivery::Config::new(delivery).clocks(clocks.clone());
+        config.window_bytes = self.settings.window_bytes;
+        config.origin_bytes_max = config.origin_bytes_max.max(4 * self.settings.window_bytes);
+        config.unstable_bytes_max = self.settings.unstable_bytes_max;
+        Part::new(Factory::new(move || Broadcast::new(config.clone())), call)
+    }
+
+    /// What is added where something is missing.
+    fn catalogue(&self, routes: request::Config, clocks: &Clocks) -> Catalogue {
+        let exclude_after = self.settings.exclude_after;
+        let membership = Factory::new(move || Membership::new(membership::Config::new(exclude_after)));
+        let requests = Factory::new(move || Requests::new(routes.clone()));
+        let phi = failure_detector::Config::default();
+        let mut catalogue = Catalogue::from([
+            (
+                "failure_detector",
+                WhenMissing::Add(self.detector_part(phi, ".has_phi_detector(8.0, Duration::from_millis(200))")),
+            ),
+            (
+                "failure_detector.accurate",
+                WhenMissing::Assume {
+                    assumption: "no correct node or link is ever slower than a fixed timeout",
+                    mend: ".has_failure_detector(timeout, period).assume_synchrony()".into(),
+                },
+            ),
+            ("membership", WhenMissing::Add(Part::new(membership, format!(".exclude_after({exclude_after:?})")))),
+            ("request", WhenMissing::Add(Part::new(requests, ".on_request(..)"))),
+            ("clock.lamport", WhenMissing::Add(lamport_part(clocks))),
+            ("clock.vector", WhenMissing::Add(vector_part(clocks))),
+        ]);
+        for delivery in Delivery::ALL {
+            let call = format!(".has_delivery(Delivery::{delivery:?})");
+            catalogue.insert(delivery.capability(), WhenMissing::Add(self.delivery_part(delivery, &call, clocks)));
+        }
+        catalogue
+    }
+
+    /// What is wrong with the values, with those that only all calls together
+    /// make wrong.
+    fn value_faults(&self) -> Vec<WiringFault> {
+        let mut faults = self.faults.clone();
+        let mut bad = |call: String, problem: String, mend: &str| {
+            faults.push(WiringFault::BadValue { call, problem, mend: mend.into() });
+        };
+        if let Some(problem) = membership::Config::new(self.settings.exclude_after).fault() {
+            bad(
+                format!(".exclude_after({:?})", self.settings.exclude_after),
+                problem,
+                ".exclude_after(Duration::from_secs(30))",
+            );
+        }
+        let listed = self.peers.len();
+        if listed > self.most_peers + 1 {
+            bad(
+                format!("Node::new(.., {})", self.most_peers),
+                format!("has_peers names {listed} addresses, at most {} others are linked", self.most_peers),
+                "raise the third value of Node::new",
+            );
+        }
+        if self.secret.is_some() && self.insecure {
+            bad(
+                ".insecure()".into(),
+                "there is a secret, and links are to go unsealed".into(),
+                "remove one of the two",
+            );
+        }
+        if self.secret.is_none() {
+            for (call, set) in [("key_file", self.key_file.is_some()), ("allow_keys", self.allowed_keys.is_some())] {
+                if set {
+                    bad(
+                        format!(".{call}(..)"),
+                        "keys mean nothing without a secret".into(),
+                        ".secret_file(\"cluster.secret\")",
+                    );
+                }
+            }
+        }
+        faults
+    }
+
+    /// What the plan says of the node as a whole.
+    fn about(&self) -> Vec<(String, String)> {
+        let listen = self.listen_text();
+        let links = match (&self.secret, self.insecure) {
+            (Some(Secret::File(path)), _) => format!("sealed by Noise, secret in {}", path.display()),
+            (Some(Secret::Given(_)), _) => "sealed by Noise".into(),
+            (None, true) => "not sealed: everyone who reaches the port may link".into(),
+            (None, false) => "not sealed, loopback only".into(),
+        };
+        let role = match self.joins.len() {
+            0 => format!("voter, {} addresses listed", self.peers.len()),
+            n => format!("listener through one of {n} sponsors"),
+        };
+        [("node", self.name.clone()), ("listens on", listen), ("links", links), ("role", role)]
+            .map(|(name, value)| (name.to_string(), value))
+            .to_vec()
+    }
+
+    /// The address to listen on, as text.
+    pub(super) fn listen_text(&self) -> String {
+        match &self.listen {
+            None => format!("127.0.0.1:{}", self.port),
+            Some(address) if address.parse::<std::net::Ipv6Addr>().is_ok() => format!("[{address}]:{}", self.port),
+            Some(address) if address.ends_with(']') || !address.contains(':') => format!("{address}:{}", self.port),
+            Some(address) => address.clone(),
+        }
+    }
+}
+
+fn lamport_part(clocks: &Clocks) -> Part {
+    let clocks = clocks.clone();
+    Part::new(Factory::new(move || LamportClock::new(clocks.clone())), ".has_lamport_clock()")
+}
+
+fn vector_part(clocks: &Clocks) -> Part {
+    let clocks = clocks.clone();
+    Part::new(Factory::new(move || VectorTime::new(clocks.clone())), ".has_vector_clock()")
+}

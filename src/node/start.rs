@@ -1,0 +1,218 @@
+//! From a resolved composition to a running node: addresses, keys, directory.
+
+use super::builder::{Node, Secret};
+use super::compose::Composed;
+use super::error::StartError;
+use super::running::{Running, Started};
+use crate::component::{WiringFault, WiringReport};
+use crate::id::{Life, NodeId};
+use crate::runtime;
+use crate::transport::keys::{ClusterSecret, KeyPair};
+use crate::transport::{self, Credentials, PeerAddr, Security};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A node that listens but does not run: for those who learn the peers'
+/// addresses only when all have theirs.
+pub struct Bound {
+    prepared: runtime::Prepared,
+    composed: Composed,
+    name: String,
+}
+
+impl Node {
+    /// Starts the node.
+    ///
+    /// # Errors
+    /// All that is wrong with values and composition, in one report; or what
+    /// the machine refused (a port in use, a directory that cannot be written).
+    pub fn start(self) -> Result<Running, StartError> {
+        self.bind()?.start()
+    }
+
+    /// Listens without starting: the port is the node's, and nobody is
+    /// answered yet.
+    ///
+    /// # Errors
+    /// As [`Node::start`].
+    pub fn bind(mut self) -> Result<Bound, StartError> {
+        let closures = self.take_closures();
+        let composed = self.compose(closures, true);
+        let machine = self.machine();
+        let (composed, (listen, advertise, security)) = match (composed, machine) {
+            (Ok(composed), Ok(machine)) => (composed, machine),
+            (composed, machine) => {
+                let faults = composed.err().into_iter().flat_map(|report| report.faults);
+                let faults = faults.chain(machine.err().into_iter().flatten()).collect();
+                return Err(WiringReport { node: self.name, faults }.into());
+            }
+        };
+        let id = self.id.unwrap_or_else(|| NodeId::from_name(&self.name));
+        let mut links = transport::Config::new(Life::new(id, 0), &self.name, listen);
+        links.advertise = advertise;
+        links.peers = self.peers;
+        links.join = self.joins;
+        links.max_peers = self.most_peers;
+        links.security = security;
+        links.limits = self.limits;
+        let mut options = runtime::Options::new(&self.name);
+        options.id = id;
+        options.dir = self.dir;
+        options.links = Some(links);
+        options.workers = self.settings.workers;
+        let prepared = runtime::Prepared::new(composed.stack.clone(), options);
+        let prepared = prepared.map_err(|why| refused(&self.name, why))?;
+        Ok(Bound { prepared, composed, name: self.name })
+    }
+
+    /// What has to be looked up on this machine: addresses and key files.
+    #[expect(clippy::type_complexity, reason = "three values that are looked up together, used once")]
+    fn machine(&self) -> Result<(SocketAddr, Option<SocketAddr>, Security), Vec<WiringFault>> {
+        let listen = address("listen", &self.listen_text());
+        let advertise = self.advertise.as_ref().map(|text| address("advertise", text)).transpose();
+        match (listen, advertise, self.security()) {
+            (Ok(listen), Ok(_), Ok(Security::LoopbackOnly)) if !listen.ip().is_loopback() => Err(vec![bad(
+                format!(".listen(\"{listen}\")"),
+                "others can reach this address, and there is no secret",
+                ".secret_file(\"cluster.secret\") (`nodewright keygen` makes one), or .insecure()",
+            )]),
+            (Ok(listen), Ok(advertise), Ok(security)) => Ok((listen, advertise, security)),
+            (listen, advertise, security) => {
+                let addresses = listen.err().into_iter().chain(advertise.err());
+                Err(addresses.chain(security.err().into_iter().flatten()).collect())
+            }
+        }
+    }
+
+    fn security(&self) -> Result<Security, Vec<WiringFault>> {
+        let secret = match &self.secret {
+            None if self.insecure => return Ok(Security::Insecure),
+            None => return Ok(Security::LoopbackOnly),
+            Some(Secret::Given(secret)) => Ok(secret.clone()),
+            Some(Secret::File(path)) => ClusterSecret::load(path)
+                .map_err(|error| bad(format!(".secret_file({path:?})"), error, "`nodewright keygen` makes a secret")),
+        };
+        let keys = self.keys();
+        match (secret, keys) {
+            (Ok(secret), Ok(keys)) => {
+                let mut credentials = Credentials::new(secret, keys);
+                credentials.allowed = self.allowed_keys.clone();
+                Ok(Security::Secured(Arc::new(credentials)))
+            }
+            (secret, keys) => Err(secret.err().into_iter().chain(keys.err()).collect()),
+        }
+    }
+
+    /// The key of the key file; else one that is kept in the directory; else a
+    /// new one.
+    fn keys(&self) -> Result<KeyPair, WiringFault> {
+        if let Some(path) = &self.key_file {
+            let no_key = |error| bad(format!(".key_file({path:?})"), error, "`nodewright keygen` makes a key");
+            return KeyPair::load(path).map_err(no_key);
+        }
+        let made = match &self.dir {
+            Some(dir) => kept_key(dir),
+            None => KeyPair::generate().map_err(|error| error.to_string()),
+        };
+        made.map_err(|error| bad(".secret(..)".into(), error, ".key_file(\"node.key\")"))
+    }
+}
+
+fn address(call: &str, text: &str) -> Result<SocketAddr, WiringFault> {
+    let mend = format!(".{call}(\"127.0.0.1:8888\")");
+    let mut addresses = text.to_socket_addrs().map_err(|why| bad(format!(".{call}(\"{text}\")"), why, &mend))?;
+    addresses.next().ok_or_else(|| bad(format!(".{call}(\"{text}\")"), "the host has no address", mend))
+}
+
+fn refused(node: &str, why: impl ToString) -> StartError {
+    StartError::Refused { node: node.into(), why: why.to_string() }
+}
+
+impl Bound {
+    /// Where the node listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        let unset = SocketAddr::from(([0, 0, 0, 0], 0));
+        self.prepared.local_addr().unwrap_or(unset) // bound always, with links
+    }
+
+    /// Replaces the voters' addresses; the own one may be among them.
+    ///
+    /// # Errors
+    /// More than may be linked.
+    pub fn has_peers(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Result<Self, StartError> {
+        let peers = addresses.into_iter().map(PeerAddr::from).collect();
+        self.prepared.set_peers(peers).map_err(|why| refused(&self.name, why))?;
+        Ok(self)
+    }
+
+    /// Starts the node.
+    ///
+    /// # Errors
+    /// What the machine refused.
+    pub fn start(self) -> Result<Running, StartError> {
+        let Composed { plan, shared, stats, clocks, .. } = self.composed;
+        let handle = self.prepared.start().map_err(|why| refused(&self.name, why))?;
+        stats.started(handle.clone());
+        let node = Arc::new(Started { handle, shared, plan, stats, clocks, name: self.name });
+        watch(&node)?;
+        Ok(Running { node })
+    }
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Bound({} at {})", self.name, self.local_addr())
+    }
+}
+
+/// Starts all of `nodes` in this process, each a voter, on the addresses that
+/// the system gives them.
+///
+/// # Errors
+/// As [`Node::start`]; those that run already are stopped.
+pub fn start_together(nodes: impl IntoIterator<Item = Node>) -> Result<Vec<Running>, StartError> {
+    let bound = nodes.into_iter().map(Node::bind).collect::<Result<Vec<_>, _>>()?;
+    let addresses: Vec<_> = bound.iter().map(Bound::local_addr).collect();
+    let mut running = Vec::<Running>::new();
+    for node in bound {
+        match node.has_peers(addresses.iter().copied()).and_then(Bound::start) {
+            Ok(started) => running.push(started),
+            Err(why) => {
+                running.iter().for_each(Running::stop);
+                return Err(why);
+            }
+        }
+    }
+    Ok(running)
+}
+
+fn kept_key(dir: &Path) -> Result<KeyPair, String> {
+    let path = dir.join("node.key");
+    if path.exists() {
+        return KeyPair::load(&path).map_err(|error| error.to_string());
+    }
+    let keys = KeyPair::generate().map_err(|error| error.to_string())?;
+    std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+    keys.create(&path).map_err(|error| error.to_string())?;
+    Ok(keys)
+}
+
+fn bad(call: String, problem: impl ToString, mend: impl Into<String>) -> WiringFault {
+    WiringFault::BadValue { call, problem: problem.to_string(), mend: mend.into() }
+}
+
+/// A thread that waits for the node's end and then lets nobody wait for a
+/// receipt or for room any more.
+fn watch(node: &Arc<Started>) -> Result<(), StartError> {
+    let (handle, shared) = (node.handle.clone(), node.shared.clone());
+    let waiting = move || {
+        let _ = handle.join(); // who asks for the reason gets it too
+        shared.windows.end();
+    };
+    let spawned = std::thread::Builder::new().name(format!("nw-{}-end", node.name)).spawn(waiting);
+    spawned.map(drop).map_err(|error| {
+        node.handle.stop();
+        refused(&node.name, format!("no thread could be started: {error}"))
+    })
+}
