@@ -3,6 +3,7 @@
 mod contract_raft;
 mod contract_stream;
 mod layers;
+mod members;
 mod node_api;
 mod resolver;
 

@@ -144,8 +144,9 @@ impl Membership {
         self.ended_untold = true;
         self.tell_ended(cx); // before the session to it is closed
         let me = cx.me();
-        if life.node == me.node && life.incarnation >= me.incarnation {
-            return Err(Fault::LifeEnded(how.to_owned()));
+        if life.node == me.node {
+            let own = life.incarnation >= me.incarnation;
+            return if own { Err(Fault::LifeEnded(how.to_owned())) } else { Ok(()) };
         }
         self.forget(life);
         log::info!(target: "nodewright::membership", "ends the life {life} of {}: {how}", self.name(life.node));
