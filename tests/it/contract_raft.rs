@@ -12,6 +12,7 @@
 
 mod engine;
 mod hand;
+mod simulated;
 mod wire;
 
 use engine::{Applied, Persist};
@@ -84,7 +85,7 @@ fn lost_after_a_cut(seed: u64, cut: Cut, persist: Persist) -> Option<Vec<u64>> {
 #[test]
 fn a_cut_after_any_effect_loses_no_acknowledged_entry() {
     let mut cuts = 0;
-    for k in (0..).step_by(17) {
+    for k in (0..).step_by(31) {
         match lost_after_a_cut(1, Cut::All { effect: k }, Persist::BeforeAcknowledging) {
             Some(lost) => assert_eq!(lost, [0u64; 0], "all nodes cut after effect {k}"),
             None => break,

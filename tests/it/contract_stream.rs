@@ -8,6 +8,7 @@
 
 mod courier;
 mod hand;
+mod simulated;
 
 use courier::WINDOW;
 use hand::Pair;

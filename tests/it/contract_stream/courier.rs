@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use nodewright::component::{
-    Context, Input, Lane, Manifest, NetComponent, PeerChange, ReplyTo, StreamId, StreamInput, StreamOp, To,
+    Context, DiskOp, Input, Lane, Manifest, NetComponent, PeerChange, ReplyTo, StreamId, StreamInput, StreamOp, To,
 };
 use nodewright::error::{CallError, Fault};
 use nodewright::id::Life;
@@ -21,11 +21,13 @@ pub struct Receipt {
     pub crc: u32,
 }
 
-/// Sends `file` to the peer's life; answered with
-/// `Result<Receipt, CallError>`.
-pub struct Ship {
-    pub file: String,
-    pub to: Life,
+/// What may be asked of it.
+pub enum Order {
+    /// Puts a file into its directory.
+    Keep { file: String, content: Bytes },
+    /// Sends a file to the peer's life; answered with
+    /// `Result<Receipt, CallError>`.
+    Ship { file: String, to: Life },
 }
 
 struct Sending {
@@ -58,13 +60,13 @@ impl Courier {
         self.sending.len() + self.receiving.len()
     }
 
-    fn ship(&mut self, ship: Ship, reply_to: ReplyTo, cx: &mut Context<'_, Self>) {
-        let file = cx.open_stream(StreamOp::OpenFile { name: ship.file.clone(), offset: 0 });
-        let peer = cx.open_stream(StreamOp::OpenPeer { life: ship.to, name: ship.file.clone() });
+    fn ship(&mut self, name: String, to: Life, reply_to: ReplyTo, cx: &mut Context<'_, Self>) {
+        let file = cx.open_stream(StreamOp::OpenFile { name: name.clone(), offset: 0 });
+        let peer = cx.open_stream(StreamOp::OpenPeer { life: to, name: name.clone() });
         cx.stream(file, StreamOp::Grant(WINDOW));
         let sending = Sending {
-            to: ship.to,
-            name: ship.file,
+            to,
+            name,
             reply_to,
             peer,
             writable: 0,
@@ -152,7 +154,7 @@ impl Sending {
 
 impl NetComponent for Courier {
     type Message = Receipt;
-    type Call = Ship;
+    type Call = Order;
     type Timer = ();
     type Job = Infallible;
     type Done = Infallible;
@@ -163,7 +165,10 @@ impl NetComponent for Courier {
 
     fn handle(&mut self, input: Input<'_, Self>, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
         match input {
-            Input::Call { call, reply_to } => self.ship(call, reply_to, cx),
+            Input::Call { call: Order::Ship { file, to }, reply_to } => self.ship(file, to, reply_to, cx),
+            Input::Call { call: Order::Keep { file, content }, .. } => {
+                cx.disk(DiskOp::Append { name: file, bytes: content });
+            }
             Input::Stream { id, input } => self.stream(id, input, cx),
             Input::Message { from, head, .. } => {
                 let sent = self.sending.iter().find(|(_, sending)| sending.to == from && sending.name == head.name);

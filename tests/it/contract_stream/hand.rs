@@ -1,7 +1,7 @@
 //! A driver by hand: two nodes, one file, streams that carry only what was
 //! granted, and a count of the bytes that are held anywhere.
 
-use super::courier::{Courier, Receipt, Ship};
+use super::courier::{Courier, Order, Receipt};
 use bytes::Bytes;
 use nodewright::codec;
 use nodewright::component::{
@@ -68,7 +68,7 @@ impl Pair {
 
     /// Asks for the transfer and runs until nothing moves.
     pub fn start(&mut self) {
-        let call = Box::new(Ship { file: "film".into(), to: self.lives[1] });
+        let call = Box::new(Order::Ship { file: "film".into(), to: self.lives[1] });
         let reply_to = ReplyTo { component: ReplyTo::USER, token: Token(1) };
         self.mailboxes[0].push_back(Item::Call { call, reply_to });
         self.run();
