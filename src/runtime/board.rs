@@ -87,6 +87,12 @@ impl Board {
         queue(change);
     }
 
+    /// Whether this life is linked now.
+    pub(super) fn is_linked(&self, life: Life) -> bool {
+        let state = self.state();
+        matches!(state.peers.get(&life.node), Some(PeerChange::Joined { life: linked, .. }) if *linked == life)
+    }
+
     /// What a component that begins anew has to be told first. It may hear
     /// some of it once more from its mailbox.
     pub(super) fn replay(&self, hears: &[EventType]) -> Vec<Item> {

@@ -7,7 +7,7 @@ use super::live::Live;
 use super::mailbox::{Mail, Mailbox, Running, weight};
 use super::out::{Out, OutState};
 use super::timers::Due;
-use crate::component::{AnyComponent, ComponentName, Item, Role};
+use crate::component::{AnyComponent, ComponentName, Item, Role, StreamId, Token};
 use crate::error::{CallError, Fault};
 use crate::id::Kind;
 use crate::time::Time;
@@ -222,10 +222,11 @@ impl Cell {
             Item::Reply { token, value } => {
                 out.calls.remove(&token)?;
                 out.timers.cancel(Due::Call(token));
-                Item::Reply { token: out.own(token)?, value }
+                Item::Reply { token: Token(out.own(token.0)?), value }
             }
-            Item::Done { token, done } => Item::Done { token: out.own(token)?, done },
-            Item::Disk { token, result } => Item::Disk { token: out.own(token)?, result },
+            Item::Done { token, done } => Item::Done { token: Token(out.own(token.0)?), done },
+            Item::Disk { token, result } => Item::Disk { token: Token(out.own(token.0)?), result },
+            Item::Stream { id, input } => Item::Stream { id: StreamId(out.own(id.0)?), input },
             other => other,
         })
     }
@@ -246,6 +247,7 @@ impl Cell {
         // The effects that it made are whole, as if it had crashed after the
         // last of them; what it waited for is void.
         self.out.begin_anew();
+        live.abandon_streams(self.out.me(), self.out.restarts());
         match kept {
             Kept::Copy(item) => {
                 if matches!(item, Item::Delivered(_)) {

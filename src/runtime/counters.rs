@@ -43,6 +43,10 @@ counters! {
     dead_letters,
     /// Blocks from peers for a component that this node does not have.
     unknown_kind,
+    /// Streams' messages that were none, or brought more than was granted.
+    malformed_streams,
+    /// Clients that were let go at once: too many, or no threads for them.
+    clients_refused,
     /// Items for a component that this node does not have.
     unaddressed,
     /// Answers to calls that were no longer open.

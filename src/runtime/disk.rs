@@ -18,17 +18,22 @@ use std::path::{Component, Path, PathBuf};
 /// more; a longer file is read in several.
 const READ_BYTES_MAX: u64 = 16 << 20;
 
-/// The path of `name` in `dir`; empty names stand for `dir` itself.
+/// The path of the file `name` in `dir`.
 ///
 /// # Errors
 /// `InvalidInput` where the name would lead out of the directory.
 pub(super) fn path(dir: &Path, name: &str) -> io::Result<PathBuf> {
     let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    if !inside || name.contains('\0') {
+    if !inside || name.is_empty() || name.contains('\0') {
         let text = format!("'{name}' is no plain name inside the component's directory");
         return Err(io::Error::new(ErrorKind::InvalidInput, text));
     }
     Ok(dir.join(name))
+}
+
+/// The path of a directory; the empty name stands for `dir` itself.
+fn directory(dir: &Path, name: &str) -> io::Result<PathBuf> {
+    if name.is_empty() { Ok(dir.to_owned()) } else { path(dir, name) }
 }
 
 /// The path of a file, whose directories are made where they are missing.
@@ -106,12 +111,12 @@ pub(super) fn perform(dir: &Path, op: DiskOp) -> io::Result<DiskDone> {
         DiskOp::Rename { from, to } => fs::rename(path(dir, &from)?, writable(dir, &to)?)?,
         DiskOp::SyncDir { name } => {
             make_dir(dir)?;
-            sync_dir(&path(dir, &name)?)?;
+            sync_dir(&directory(dir, &name)?)?;
         }
         DiskOp::Read { name, offset, bytes } => {
             return read(&File::open(path(dir, &name)?)?, offset, bytes).map(DiskDone::Read);
         }
-        DiskOp::List { name } => return list(&path(dir, &name)?).map(DiskDone::List),
+        DiskOp::List { name } => return list(&directory(dir, &name)?).map(DiskDone::List),
         DiskOp::Remove { name } => match fs::remove_file(path(dir, &name)?) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             other => other?,

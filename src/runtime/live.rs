@@ -6,8 +6,9 @@ use super::disk;
 use super::mailbox::Mailbox;
 use super::network::Network;
 use super::node::Node;
-use crate::component::{Boot, DiskOp, Erased, Item, Manifest, PeerChange, ReplyTo, StreamId, StreamOp, Token};
-use crate::component::{ComponentName, StreamInput, effect::ErasedJob};
+use super::streams::Streams;
+use crate::component::{Boot, DiskOp, Erased, Item, Manifest, PeerChange, ReplyTo, Token};
+use crate::component::{ComponentName, effect::ErasedJob};
 use crate::error::CallError;
 use crate::event::{AnyEvent, EventType};
 use crate::id::{Kind, Life};
@@ -29,6 +30,7 @@ pub(super) struct Live {
     kinds: Vec<(Kind, usize)>,
     hearers: Vec<(EventType, usize)>,
     network: OnceLock<Box<dyn Network>>,
+    pub(super) streams: Streams,
     over: AtomicBool,
     /// Closed when the life is over: a thread that rests wakes up. The lock is
     /// taken once, to close it.
@@ -63,11 +65,17 @@ impl Live {
             kinds,
             hearers,
             network: OnceLock::new(),
+            streams: Streams::new(node.stack.factories.len()),
             over: AtomicBool::new(false),
             rest: Mutex::new(Some(rest)),
             rested,
             node,
         })
+    }
+
+    /// For those who must not keep a life that is over.
+    pub(super) fn weak(&self) -> Weak<Live> {
+        self.this.clone()
     }
 
     pub(super) fn now(&self) -> Time {
@@ -137,11 +145,15 @@ impl Live {
     }
 
     pub(super) fn peer(&self, change: PeerChange) {
+        let ended = if let PeerChange::Ended { life, .. } = &change { Some(*life) } else { None };
         self.node.board.peer(self.me, change, |change| {
             for mailbox in &self.mailboxes {
                 mailbox.queue(Item::Peer(change.clone()));
             }
         });
+        if let Some(life) = ended {
+            self.streams_ended(life);
+        }
     }
 
     pub(super) fn dead_letter(&self, component: ComponentName, item: &Item, why: &str) {
@@ -154,7 +166,7 @@ impl Live {
     }
 
     pub(super) fn job(&self, me: usize, token: Token, job: ErasedJob) {
-        let live = self.this.clone();
+        let live = self.weak();
         self.node.pool.run(Box::new(move || {
             let done = catch_unwind(AssertUnwindSafe(job));
             let Some(live) = live.upgrade() else { return };
@@ -166,7 +178,7 @@ impl Live {
     }
 
     pub(super) fn disk(&self, me: usize, token: Token, op: DiskOp) {
-        let live = self.this.clone();
+        let live = self.weak();
         let dir = self.node.component_dir(self.manifest(me).name);
         self.node.disk.run(Box::new(move || {
             let result = match dir {
@@ -177,13 +189,6 @@ impl Live {
                 live.hand(me, Item::Disk { token, result });
             }
         }));
-    }
-
-    pub(super) fn stream(&self, me: usize, id: StreamId, op: StreamOp) {
-        if let StreamOp::OpenPeer { .. } | StreamOp::OpenFile { .. } = op {
-            let input = StreamInput::Reset("streams are not open on this node".to_owned());
-            self.mailboxes[me].queue(Item::Stream { id, input });
-        }
     }
 
     pub(super) fn is_over(&self) -> bool {

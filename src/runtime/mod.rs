@@ -34,6 +34,7 @@ mod node;
 mod notice;
 mod out;
 mod pool;
+mod streams;
 mod supervisor;
 #[cfg(test)]
 mod tests;
@@ -150,6 +151,7 @@ impl Prepared {
             links.name = options.name.clone();
             links.origin = clock.instant(Time::ZERO);
             links.provides = kinds.iter().map(|(kind, name)| (*kind, (*name).to_owned())).collect();
+            links.provides.push((streams::STREAM, "stream".to_owned()));
             let dialects = stack.factories.iter().map(|factory| factory.manifest());
             links.dialects =
                 dialects.flat_map(|manifest| manifest.dialects.iter().map(|first| (*first, manifest.kind()))).collect();

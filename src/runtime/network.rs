@@ -4,6 +4,7 @@
 use super::counters::count;
 use super::live::Live;
 use super::node::Notice;
+use super::streams::STREAM;
 use crate::component::{Item, Lane, PeerChange, To};
 use crate::id::{Kind, Life};
 use crate::time::Time;
@@ -82,7 +83,7 @@ impl Sink for Entry {
         while let Some(first) = blocks.next() {
             let component = first.component;
             let Some(to) = live.index(component) else {
-                live.foreign(from, component, first.block);
+                live.foreign(from, component, &first.block);
                 continue;
             };
             let rest = std::iter::from_fn(|| blocks.next_if(|next| next.component == component));
@@ -113,14 +114,13 @@ impl Sink for Entry {
 }
 
 impl Live {
-    /// A block that is for no component.
-    fn foreign(&self, from: Life, component: Kind, block: Bytes) {
+    /// A block that is for no component: the streams', or of a kind that this
+    /// node does not have.
+    fn foreign(&self, from: Life, component: Kind, block: &Bytes) {
+        if component == STREAM {
+            return self.stream_block(from, block);
+        }
         count(&self.counts().unknown_kind);
         log::debug!(target: "nodewright::runtime", "{} bytes from {from} for {component:?}, which is not here", block.len());
-    }
-
-    fn dialect(&self, component: Kind, connection: TcpStream, _first: Vec<u8>) {
-        log::debug!(target: "nodewright::runtime", "a client for {component:?} is refused");
-        drop(connection);
     }
 }

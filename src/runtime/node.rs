@@ -64,6 +64,7 @@ pub(super) struct Node {
     pub(super) calls: Calls,
     pub(super) pool: Pool,
     pub(super) disk: Pool,
+    pub(super) files: Pool,
     pub(super) supervisor: flume::Sender<Notice>,
     /// Read by every call at the edge, written when a life begins or ends: a
     /// lock for many readers costs each of them some 20 ns.
@@ -93,7 +94,8 @@ impl Node {
         // Told of falls, of calls with an earlier deadline, and to stop: seldom.
         let (supervisor, notices) = flume::unbounded();
         let pool = Pool::start(&format!("nw-{}-job", options.name), options.workers.max(1))?;
-        let disk = Pool::start(&format!("nw-{}-disk", options.name), 1).inspect_err(|_| pool.stop())?;
+        let disk = Pool::start(&format!("nw-{}-disk", options.name), 1)?;
+        let files = Pool::start(&format!("nw-{}-file", options.name), 1)?;
         let node = Node {
             last: Mutex::new(first.me),
             options,
@@ -105,6 +107,7 @@ impl Node {
             calls: Calls::default(),
             pool,
             disk,
+            files,
             supervisor,
             now: RwLock::new(Now::Between),
             between: (Mutex::new(()), Condvar::new()),

@@ -29,10 +29,16 @@ const SEAL_BYTES: usize = 64_000;
 /// Sealed blocks below this are copied to their own size; larger ones keep
 /// their buffer.
 const COPY_BYTES_MAX: usize = 4096;
-/// Calls, jobs and disk operations carry the component's restart count in the
-/// upper bits of their token, so that answers to what a fallen predecessor
+/// Calls, jobs, disk operations and streams carry the component's restart
+/// count in the upper bits of their numbers, so that answers to what a fallen predecessor
 /// asked are recognised.
 const TOKEN_BITS: u32 = 48;
+const OWN: u64 = (1 << TOKEN_BITS) - 1;
+
+/// A component's own number with its restart count.
+pub(super) fn tag(own: u64, restarts: u64) -> u64 {
+    own & OWN | restarts << TOKEN_BITS
+}
 
 /// An effect that waits to be performed.
 pub(super) enum Deferred {
@@ -93,14 +99,21 @@ impl OutState {
         self.block.truncate(self.whole);
     }
 
-    fn tagged(&self, token: Token) -> Token {
-        Token(token.0 & ((1 << TOKEN_BITS) - 1) | self.restarts << TOKEN_BITS)
+    pub(super) fn me(&self) -> usize {
+        self.me
     }
 
-    /// The component's own token, unless a predecessor of it asked.
-    pub(super) fn own(&self, token: Token) -> Option<Token> {
-        let own = Token(token.0 & ((1 << TOKEN_BITS) - 1));
-        (self.tagged(own) == token).then_some(own)
+    pub(super) fn restarts(&self) -> u64 {
+        self.restarts
+    }
+
+    fn tagged(&self, token: Token) -> Token {
+        Token(tag(token.0, self.restarts))
+    }
+
+    /// The component's own number, unless a predecessor of it is meant.
+    pub(super) fn own(&self, tagged: u64) -> Option<u64> {
+        (tag(tagged, self.restarts) == tagged).then_some(tagged & OWN)
     }
 
     fn seal_block(&mut self) {
@@ -260,6 +273,7 @@ impl Outbox for Out<'_> {
     }
 
     fn stream(&mut self, id: StreamId, op: StreamOp) {
+        let id = StreamId(tag(id.0, self.state.restarts));
         self.defer(Deferred::Stream(id, op));
     }
 

@@ -20,7 +20,8 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Starts `size` threads named `name` and a number.
+    /// Starts `size` threads named `name` and a number. They end when the pool
+    /// is stopped or dropped.
     ///
     /// # Errors
     /// Where the system has no more threads.

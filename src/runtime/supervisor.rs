@@ -101,6 +101,7 @@ impl Supervisor {
         self.node.watchers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.node.pool.stop();
         self.node.disk.stop();
+        self.node.files.stop();
         ended
     }
 
@@ -231,6 +232,7 @@ impl Supervisor {
 fn end(begun: Begun, leaving: bool) {
     begun.live.end();
     begun.live.network().stop(leaving);
+    begun.live.close_streams();
     for thread in begun.threads {
         // Its panics are caught inside.
         let _ = thread.join();

@@ -37,7 +37,7 @@ fn talker(received: Received) -> Stack {
     Stack { factories: vec![talker] }
 }
 
-pub(super) fn mesh(names: &[&str], mut stack: impl FnMut(&str) -> Stack) -> Vec<Handle> {
+pub(super) fn mesh_of(names: &[&str], mut stack: impl FnMut(&str) -> Stack) -> Vec<Handle> {
     let mut prepared: Vec<Prepared> = names
         .iter()
         .map(|name| {
@@ -60,7 +60,7 @@ fn messages_arrive_in_order_whatever_connections_are_cut() {
     const MESSAGES: u64 = 2_000;
     let received = [Received::default(), Received::default()];
     let mut each = received.iter().cloned();
-    let nodes = mesh(&["left", "right"], |_| talker(each.next().expect("two nodes")));
+    let nodes = mesh_of(&["left", "right"], |_| talker(each.next().expect("two nodes")));
     let mut cut = 0;
     for n in 1..=MESSAGES {
         for node in &nodes {
@@ -88,7 +88,7 @@ fn messages_arrive_in_order_whatever_connections_are_cut() {
 fn a_node_that_falls_goes_on_as_a_new_life_on_its_port() {
     let received = [Received::default(), Received::default()];
     let mut each = received.iter().cloned();
-    let nodes = mesh(&["faller", "witness"], |_| talker(each.next().expect("two nodes")));
+    let nodes = mesh_of(&["faller", "witness"], |_| talker(each.next().expect("two nodes")));
     let (faller, witness) = (&nodes[0], &nodes[1]);
     until("a link", || ask(faller, "talker", 0) == Ok(1) && ask(witness, "talker", 0) == Ok(1));
     let (old, address) = (faller.life(), faller.local_addr());

@@ -1,8 +1,11 @@
 //! The runtime with little components.
 
 mod core;
+mod disk;
 mod falls;
+mod leaks;
 mod links;
+mod streams;
 
 use super::*;
 use crate::component::{Context, Factory, Input, Item, Manifest, NetComponent, Role, Run};
