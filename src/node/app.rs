@@ -172,6 +172,7 @@ impl App {
         let (Content::Bytes(body) | Content::Typed(_, body)) = content;
         let incoming = Incoming {
             message_type: MessageType::of(delivery),
+            me: self.me,
             origin: delivered.id.origin,
             origin_name: &self.batch.origin_name,
             delivery: Some(delivery),
@@ -199,7 +200,8 @@ impl App {
     fn news(&mut self, message_type: MessageType, life: Life, name: &str, what: &str) {
         let body = what.as_bytes();
         let (delivery, id, stamp) = (None, None, None);
-        let incoming = Incoming { message_type, origin: life, origin_name: name, delivery, id, stamp, body };
+        let me = self.me;
+        let incoming = Incoming { message_type, me, origin: life, origin_name: name, delivery, id, stamp, body };
         self.hosted.call(what, |callbacks| callbacks.message(&incoming));
     }
 

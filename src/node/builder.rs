@@ -283,8 +283,11 @@ impl Node {
 
     // Deliveries
 
+    /// Saying again that it has a delivery says nothing new.
     fn delivery(mut self, delivery: Delivery, call: impl Into<String>) -> Self {
-        self.deliveries.push((delivery, call.into()));
+        if !self.asked_deliveries().contains(&delivery) {
+            self.deliveries.push((delivery, call.into()));
+        }
         self
     }
 

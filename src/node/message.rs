@@ -61,6 +61,8 @@ impl MessageType {
 pub struct Incoming<'a> {
     /// What it is.
     pub message_type: MessageType,
+    /// The life of this node that is told.
+    pub me: Life,
     /// The life that broadcast it, or that the news is of.
     pub origin: Life,
     /// That node's name.

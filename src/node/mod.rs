@@ -34,6 +34,8 @@ pub mod app;
 mod builder;
 mod callbacks;
 mod compose;
+mod config;
+mod config_keys;
 mod error;
 mod message;
 mod publisher;
@@ -47,6 +49,7 @@ mod window;
 
 pub use app::SlowCallback;
 pub use builder::Node;
+pub use config::{Config, ConfigError, config_example};
 pub use error::{SendError, StartError};
 pub use message::{Body, Incoming, Message, MessageType, Typed};
 pub use publisher::Publisher;
