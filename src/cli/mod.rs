@@ -5,11 +5,17 @@
 //! 2 the usage or the configuration is wrong (nothing was started).
 
 mod payload;
+mod process;
 mod records;
+mod report;
 mod terminal;
 mod values;
 mod verdict;
 
+mod keygen;
+mod mesh;
+mod node;
+mod soak;
 mod verdict_command;
 
 use clap::{Parser, Subcommand};
@@ -26,13 +32,21 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  nodewright verdict records
-      Judges a run from the records that its nodes left behind
+  nodewright mesh --kill 2@5s --restart 2@10s
+      Four nodes on this machine, one of them killed and restarted, with a verdict at the end
+  nodewright keygen --secret cluster.secret
+      The secret that all nodes of a cluster share
+  nodewright node --config alpha.toml
+      One node
 
 Exit status: 0 ok, 1 a verdict failed or a node is unhealthy, 2 wrong usage or configuration";
 
 #[derive(Subcommand)]
 enum Command {
+    Mesh(mesh::Args),
+    Node(node::Args),
+    Soak(soak::Args),
+    Keygen(keygen::Args),
     Verdict(verdict_command::Args),
 }
 
@@ -41,6 +55,10 @@ pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let terminal = Terminal::new();
     let done = match Cli::parse().command {
+        Command::Mesh(args) => mesh::run(args, &terminal),
+        Command::Node(args) => node::run(args, &terminal),
+        Command::Soak(args) => soak::run(args, &terminal),
+        Command::Keygen(args) => keygen::run(&args, &terminal),
         Command::Verdict(args) => verdict_command::run(&args, &terminal),
     };
     match done {

@@ -1,5 +1,9 @@
 //! Integration tests, one binary.
 
+#[cfg(feature = "cli")]
+mod cli_commands;
+#[cfg(feature = "cli")]
+mod cli_mesh;
 mod contract_raft;
 mod contract_stream;
 mod layers;

@@ -7,15 +7,15 @@
 //! FIFO order is the order of an origin's broadcasts, and the causal past of a
 //! broadcast is what stands before it in its origin's file.
 //!
-//! Records are written at the latest 20 ms after what they record, so that a
-//! killed life loses the tail of its history. A frame torn at the end of a
+//! Records are written about 20 ms after what they record (100 ms for the first
+//! after a pause), so that a killed life loses only the tail of its history. A frame torn at the end of a
 //! file is that crash; a whole frame with a wrong checksum is damage.
 
 mod reader;
 mod writer;
 
-pub(crate) use reader::{ReadError, Tail, read};
-pub(crate) use writer::{FLUSH_EVERY, Recorder};
+pub(crate) use reader::{Tail, read};
+pub(crate) use writer::{FLUSH_EVERY, FLUSH_EVERY_IDLE, Recorder};
 
 use crate::id::Life;
 use crate::protocol::delivery::Delivery;
@@ -95,8 +95,10 @@ pub(crate) enum Standing {
     Suspected,
     /// The failure detector was wrong, or it came back.
     Restored,
-    /// Its life is over.
+    /// Its life is over: it crashed, or the voters ended it.
     Ended,
+    /// It said that it leaves.
+    Left,
 }
 
 /// What a process costs, from `/proc`.

@@ -1,15 +1,19 @@
 //! Appends a life's history to its file.
 
-use super::{Delivered, Record};
+use super::Record;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often whoever owns a recorder calls [`Recorder::flush`]: a killed life
-/// loses at most this much of its history's tail.
+/// How often whoever owns a recorder calls [`Recorder::flush`] while something
+/// is recorded: about this much of its history's tail a killed life loses.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_millis(20);
+
+/// How often while nothing is recorded: the first records after a pause may
+/// wait so long.
+pub(crate) const FLUSH_EVERY_IDLE: Duration = Duration::from_millis(100);
 
 /// Buffered bytes after which a record flushes by itself.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -26,8 +30,6 @@ pub(crate) struct Recorder {
 struct State {
     file: File,
     buffer: Vec<u8>,
-    broadcasts: u64,
-    delivered: u64,
     failed: Option<io::ErrorKind>,
 }
 
@@ -36,7 +38,7 @@ impl Recorder {
     /// appended to.
     pub(crate) fn create(path: &Path, header: &Record) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        let mut state = State { file, buffer: Vec::new(), broadcasts: 0, delivered: 0, failed: None };
+        let mut state = State { file, buffer: Vec::new(), failed: None };
         state.append(header);
         state.flush();
         match state.failed {
@@ -45,49 +47,36 @@ impl Recorder {
         }
     }
 
-    /// Records that the next payload is about to be broadcast: its number.
-    /// Must come before the broadcast itself, or the own delivery could stand
-    /// before it.
-    pub(crate) fn broadcast(&self) -> u64 {
-        let mut state = self.state();
-        state.broadcasts += 1;
-        let n = state.broadcasts;
-        state.append(&Record::Broadcast { n });
-        n
-    }
-
-    /// Records a delivery.
-    pub(crate) fn delivered(&self, delivered: Delivered) {
-        let mut state = self.state();
-        state.delivered += 1;
-        state.append(&Record::Delivered(delivered));
-    }
-
-    /// Records anything else.
+    /// Records what just happened, or what is about to be done: a broadcast is
+    /// recorded before it is made, or its delivery here could stand before it.
     pub(crate) fn append(&self, record: &Record) {
         self.state().append(record);
     }
 
-    /// Broadcasts and deliveries so far.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        let state = self.state();
-        (state.broadcasts, state.delivered)
-    }
-
     /// Hands what is buffered to the operating system, which keeps it when
-    /// this process is killed.
+    /// this process is killed; whether there was anything.
     ///
     /// # Errors
     /// The first failure to write since the last call.
-    pub(crate) fn flush(&self) -> io::Result<()> {
+    pub(crate) fn flush(&self) -> io::Result<bool> {
         let mut state = self.state();
+        let any = !state.buffer.is_empty();
         state.flush();
-        state.failed.take().map_or(Ok(()), |kind| Err(kind.into()))
+        state.failed.take().map_or(Ok(any), |kind| Err(kind.into()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic between two appends leaves whole frames in the buffer.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was recorded last reaches the file.
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            log::error!("records are incomplete: {error}");
+        }
     }
 }
 

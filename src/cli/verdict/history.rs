@@ -78,6 +78,12 @@ impl Histories {
         self.lives.iter().filter(move |history| history.life.node == node)
     }
 
+    /// What that life cost.
+    pub(crate) fn samples(&self, name: &str, incarnation: u64) -> &[Sample] {
+        let life = |history: &&History| history.name == name && history.life.incarnation.0 == incarnation;
+        self.lives.iter().find(life).map_or(&[], |history| &history.samples)
+    }
+
     /// Begins the history that `header` opens.
     pub(crate) fn open(&mut self, header: &Record) -> Result<LifeNumber, String> {
         let Record::Life { life, name, voters, delivery, .. } = header else {
@@ -123,7 +129,9 @@ impl Histories {
     fn delivered(&mut self, number: LifeNumber, delivered: &Delivered) -> Result<Option<Event>, String> {
         let at = (delivered.batch, delivered.index);
         match delivered.payload {
-            Some((origin, n)) if origin == delivered.origin => {
+            // Written by one life and, when that one ended in the meantime,
+            // broadcast by the next: it is the earlier life's message still.
+            Some((origin, n)) if origin.node == delivered.origin.node && origin <= delivered.origin => {
                 Ok(Some(Event::Delivered(self.number(origin)?, narrow(n)?)))
             }
             Some((origin, n)) => {
