@@ -4,6 +4,7 @@
 //! Exit status: 0 done and well, 1 a verdict failed or something is unhealthy,
 //! 2 the usage or the configuration is wrong (nothing was started).
 
+mod bench;
 mod payload;
 mod process;
 mod records;
@@ -48,6 +49,9 @@ enum Command {
     Soak(soak::Args),
     Keygen(keygen::Args),
     Verdict(verdict_command::Args),
+    Bench(bench::Args),
+    #[command(hide = true)]
+    BenchChild(bench::ChildArgs),
 }
 
 /// Runs the command with the process's arguments.
@@ -60,6 +64,8 @@ pub fn main() -> ExitCode {
         Command::Soak(args) => soak::run(args, &terminal),
         Command::Keygen(args) => keygen::run(&args, &terminal),
         Command::Verdict(args) => verdict_command::run(&args, &terminal),
+        Command::Bench(args) => bench::run(&args, &terminal),
+        Command::BenchChild(args) => bench::run_child(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

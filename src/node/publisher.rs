@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// Bytes at which a batch is handed over.
 const BATCH_BYTES: usize = 64 << 10;
 
-/// Broadcasts by one delivery, a batch at a time.
+/// Broadcasts by one delivery, or sends to one node, a batch at a time.
 ///
 /// What is pushed waits here until 64 KiB have come together or
 /// [`Publisher::flush`] is called: nothing is handed over by the passing of
@@ -21,12 +21,13 @@ const BATCH_BYTES: usize = 64 << 10;
 pub struct Publisher {
     node: Arc<Started>,
     delivery: Delivery,
+    target: Target,
     builder: BatchBuilder,
 }
 
 impl Publisher {
-    pub(super) fn new(node: Arc<Started>, delivery: Delivery) -> Self {
-        Publisher { node, delivery, builder: BatchBuilder::default() }
+    pub(super) fn new(node: Arc<Started>, delivery: Delivery, target: Target) -> Self {
+        Publisher { node, delivery, target, builder: BatchBuilder::default() }
     }
 
     /// Appends a message; waits for the window where a batch is full.
@@ -70,7 +71,7 @@ impl Publisher {
     /// The batch was not sent and is gone.
     pub fn flush(&mut self) -> Result<Option<Receipt>, SendError> {
         let Some(batch) = self.builder.take() else { return Ok(None) };
-        let ticket = self.node.submit(self.delivery, Target::All, batch, Patience::Forever)?;
+        let ticket = self.node.submit(self.delivery, self.target, batch, Patience::Forever)?;
         Ok(Some(Receipt { shared: self.node.shared.clone(), ticket }))
     }
 }

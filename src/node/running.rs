@@ -202,7 +202,17 @@ impl Running {
     /// The node has no such delivery.
     pub fn publisher(&self, delivery: Delivery) -> Result<Publisher, SendError> {
         self.node.composed(delivery)?;
-        Ok(Publisher::new(self.node.clone(), delivery))
+        Ok(Publisher::new(self.node.clone(), delivery, Target::All))
+    }
+
+    /// For many messages to one node, as [`Running::send`].
+    ///
+    /// # Errors
+    /// The node is not known, or there is no best-effort delivery.
+    pub fn publisher_to<'w>(&self, to: impl Into<Whom<'w>>) -> Result<Publisher, SendError> {
+        let (delivery, target) = (self.point_to_point(), Target::Node(self.whom(to.into())?));
+        self.node.composed(delivery)?;
+        Ok(Publisher::new(self.node.clone(), delivery, target))
     }
 
     // Asking

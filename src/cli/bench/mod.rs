@@ -1,0 +1,228 @@
+//! `nodewright bench`: figures beside their limits.
+//!
+//! Machines are shared and noisy, so a figure alone says little: each is taken
+//! in turn with its *roofline*, the plainest program that could do it, on
+//! processes that stay up for the run, and the median of the rounds' ratios is
+//! what counts.
+//!
+//! | figure | ours, over secured links | roofline, plain TCP |
+//! |---|---|---|
+//! | `link` | best effort to one peer | 64 KiB writes to one peer |
+//! | `broadcast`, `reliable` | one node to all others | 64 KiB writes to three peers |
+//! | `uniform` | all nodes to all | the same |
+//! | `uniform one at a time` | broadcast, wait for its delivery | four ping-pongs |
+//! | `request` | request and reply | ping-pong |
+//!
+//! Every message is handed to a callback by itself, which checks its sequence
+//! number; a run in which one is missing, twice or out of place is no figure.
+
+mod child;
+mod children;
+mod cluster;
+mod figure;
+mod node;
+mod plain_ping;
+mod plain_stream;
+mod rounds;
+
+use super::terminal::Terminal;
+use super::{Failure, values};
+use crate::protocol::delivery::Delivery;
+use clap::ValueEnum;
+use cluster::{Cluster, Plan};
+use figure::Figure;
+use plain_ping::PlainPing;
+use plain_stream::PlainStream;
+use rounds::{Measured, Paired, Rate, RoundTrip, pair};
+use std::io;
+use std::time::Duration;
+
+/// What to measure.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, ValueEnum)]
+enum What {
+    /// Messages a second over one link.
+    Link,
+    /// Best effort broadcasts a second.
+    Broadcast,
+    /// Reliable broadcasts a second.
+    Reliable,
+    /// Uniform broadcasts a second, all nodes sending; and one at a time.
+    Uniform,
+    /// Requests and their replies.
+    Request,
+}
+
+/// Measures a part of the system beside its limit.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  nodewright bench link --size 64
+  nodewright bench uniform --nodes 4 --for 5s --json")]
+pub(super) struct Args {
+    /// What to measure
+    what: What,
+    /// Bytes of a message; without it 64, and for `link` 1 KiB as well
+    #[arg(long, value_parser = clap::value_parser!(u32).range(16..=60_000))]
+    size: Option<u32>,
+    /// Nodes of a broadcast
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(2..=16))]
+    nodes: u16,
+    /// How long ours is measured for a figure, over all rounds; the roofline as long again
+    #[arg(long = "for", default_value = "5s", value_parser = values::duration)]
+    time: Duration,
+    /// Rounds in which ours and the roofline take turns
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    rounds: u16,
+    /// One JSON object a figure
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a child process does: one measured part, see [`children`].
+#[derive(clap::Args)]
+#[command(hide = true, after_help = "Example: started by `nodewright bench` only")]
+pub(super) struct ChildArgs {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(clap::Subcommand)]
+enum Part {
+    /// Receives plain frames
+    Sink,
+    /// Sends plain frames to the sinks on these ports
+    Source { size: usize, ports: Vec<u16> },
+    /// Echoes plain messages
+    Echo { size: usize, pinned: u8 },
+    /// Makes plain round trips
+    Ping { size: usize, port: u16, pinned: u8 },
+    /// A node
+    Node(node::Args),
+}
+
+/// Runs a measured part until the parent goes away.
+pub(super) fn run_child(args: &ChildArgs) -> Result<(), Failure> {
+    let done = match &args.part {
+        Part::Sink => plain_stream::sink(),
+        Part::Source { size, ports } => plain_stream::source(*size, ports),
+        Part::Echo { size, pinned } => plain_ping::echo(*size, *pinned != 0),
+        Part::Ping { size, port, pinned } => plain_ping::ping(*size, *port, *pinned != 0),
+        Part::Node(args) => node::run(args),
+    };
+    done.map_err(Failure::failed)
+}
+
+/// Measures and shows.
+pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    if !args.json {
+        Figure::heading(terminal);
+    }
+    let bench = Bench { rounds: args.rounds.into(), time: args.time / args.rounds.into(), terminal };
+    let size = args.size.unwrap_or(64) as usize;
+    let show = |figure: Figure| figure.show(terminal, args.json);
+    let measure = || -> io::Result<()> {
+        match args.what {
+            What::Link => {
+                show(bench.link(size)?);
+                if args.size.is_none() {
+                    show(bench.link(1024)?);
+                }
+            }
+            What::Broadcast => show(bench.spread("broadcast", Delivery::BestEffort, args.nodes.into(), size)?),
+            What::Reliable => show(bench.spread("reliable", Delivery::Reliable, args.nodes.into(), size)?),
+            What::Uniform => {
+                show(bench.spread("uniform", Delivery::Uniform, args.nodes.into(), size)?);
+                show(bench.one_at_a_time(args.nodes.into(), size)?);
+            }
+            What::Request => {
+                show(bench.request(size, false)?);
+                show(bench.request(size, true)?);
+            }
+        }
+        Ok(())
+    };
+    measure().map_err(Failure::failed)
+}
+
+/// How figures are taken.
+struct Bench<'a> {
+    rounds: usize,
+    /// Of one measurement.
+    time: Duration,
+    terminal: &'a Terminal,
+}
+
+impl Bench<'_> {
+    /// One node to one other.
+    fn link(&self, size: usize) -> io::Result<Figure> {
+        let plan = Plan { nodes: 2, delivery: Delivery::BestEffort, size, to_first: true, pinned: false };
+        let mut cluster = Cluster::start(&plan)?;
+        let mut limit = PlainStream::start(1, size)?;
+        let figure = format!("link {}", bytes(size));
+        let mut ours = Rate { children: &mut cluster.nodes, sources: 1..2, sinks: 0..1 };
+        let paired = self.pair(&figure, &mut ours, &mut limit.rate())?;
+        Ok(Figure { rss_bytes_max: Some(cluster.resident_bytes_max()?), ..self.figure(figure, "1/s", 2, &paired) })
+    }
+
+    /// One node, or with uniform delivery every node, to all.
+    fn spread(&self, name: &str, delivery: Delivery, nodes: usize, size: usize) -> io::Result<Figure> {
+        let mut cluster = Cluster::start(&Plan { nodes, delivery, size, to_first: false, pinned: false })?;
+        let mut limit = PlainStream::start(nodes - 1, size)?;
+        let figure = format!("{name} {}", bytes(size));
+        let senders = if delivery == Delivery::Uniform { nodes } else { 1 };
+        let mut ours = Rate { children: &mut cluster.nodes, sources: 0..senders, sinks: 0..nodes };
+        let paired = self.pair(&figure, &mut ours, &mut limit.rate())?;
+        let rss_bytes_max = Some(cluster.resident_bytes_max()?);
+        Ok(Figure { rss_bytes_max, ..self.figure(figure, "1/s", nodes, &paired) })
+    }
+
+    /// Uniform broadcasts, each after the delivery of the one before.
+    fn one_at_a_time(&self, nodes: usize, size: usize) -> io::Result<Figure> {
+        let plan = Plan { nodes, delivery: Delivery::Uniform, size, to_first: false, pinned: false };
+        let mut cluster = Cluster::start(&plan)?;
+        let mut limit = PlainPing::start(size, false)?;
+        let figure = "uniform one at a time".to_string();
+        let mut ours = RoundTrip { asker: &mut cluster.nodes[0], question: "go", times: 1.0 };
+        let mut four_pings = RoundTrip { asker: &mut limit.ping, question: "go", times: 4.0 };
+        let paired = self.pair(&figure, &mut ours, &mut four_pings)?;
+        let rss_bytes_max = Some(cluster.resident_bytes_max()?);
+        Ok(Figure { rss_bytes_max, ..self.figure(figure, "us", nodes, &paired) })
+    }
+
+    /// Requests, each after the reply to the one before.
+    fn request(&self, size: usize, pinned: bool) -> io::Result<Figure> {
+        let plan = Plan { nodes: 2, delivery: Delivery::BestEffort, size, to_first: true, pinned };
+        let mut cluster = Cluster::start(&plan)?;
+        let mut limit = PlainPing::start(size, pinned)?;
+        let figure = format!("request {} {}", bytes(size), if pinned { "pinned" } else { "free" });
+        let mut ours = RoundTrip { asker: &mut cluster.nodes[1], question: "ask go", times: 1.0 };
+        let mut ping = RoundTrip { asker: &mut limit.ping, question: "go", times: 1.0 };
+        let paired = self.pair(&figure, &mut ours, &mut ping)?;
+        let rss_bytes_max = Some(cluster.resident_bytes_max()?);
+        Ok(Figure { rss_bytes_max, clients: Some(1), ..self.figure(figure, "us", 2, &paired) })
+    }
+
+    fn pair(&self, what: &str, ours: &mut dyn Measured, limit: &mut dyn Measured) -> io::Result<Paired> {
+        pair(what, self.rounds, self.time, ours, limit, self.terminal)
+    }
+
+    fn figure(&self, figure: String, unit: &'static str, nodes: usize, paired: &Paired) -> Figure {
+        Figure {
+            figure,
+            value: paired.ours,
+            unit,
+            roofline: paired.roofline,
+            ratio: paired.ratio,
+            p50_us: paired.p99_us.map(|_| paired.ours),
+            p99_us: paired.p99_us,
+            nodes: Some(nodes),
+            runs: self.rounds,
+            ..Figure::default()
+        }
+    }
+}
+
+/// `64 B`, `1 KiB`.
+fn bytes(size: usize) -> String {
+    if size >= 1024 && size.is_multiple_of(1024) { format!("{} KiB", size / 1024) } else { format!("{size} B") }
+}
