@@ -53,10 +53,11 @@ fn secs(n: u64) -> Duration {
 }
 
 /// What a node's present life thinks: the lives that it suspects and that are
-/// not over for it.
+/// not over for it. (A detector may say so just before it learns that a life is
+/// over.)
 fn suspects(world: &World, node: NodeIndex) -> BTreeSet<Life> {
     let me = world.life(node);
-    let mut suspected = BTreeSet::new();
+    let (mut suspected, mut over) = (BTreeSet::new(), BTreeSet::new());
     for record in world.trace().records().iter().filter(|record| record.life == me) {
         match &record.what {
             What::Published(event) => {
@@ -68,11 +69,11 @@ fn suspects(world: &World, node: NodeIndex) -> BTreeSet<Life> {
                     }
                 }
             }
-            What::Ended(life, _) => drop(suspected.remove(life)),
+            What::Ended(life, _) => drop(over.insert(*life)),
             _ => {}
         }
     }
-    suspected
+    suspected.difference(&over).copied().collect()
 }
 
 /// Every decision: who was told, whose life it was, why.
