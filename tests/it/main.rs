@@ -9,6 +9,7 @@ mod contract_stream;
 mod layers;
 mod members;
 mod node_api;
+mod requests;
 mod resolver;
 
 mod sim_driver;
