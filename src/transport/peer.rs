@@ -99,6 +99,9 @@ struct State {
     untold: Option<(Life, EndedWhy)>,
     /// Somebody runs the writer.
     writer: bool,
+    /// Somebody waits for acknowledgements. Without this the dialler, which
+    /// waits for other changes, would be woken by every one of them.
+    leaving: bool,
     stopped: bool,
 }
 
@@ -150,6 +153,7 @@ impl Peer {
                 leftover: false,
                 untold: None,
                 writer: false,
+                leaving: false,
                 stopped: false,
             }),
             work: Condvar::new(),
@@ -305,7 +309,7 @@ impl Peer {
             }
         }
         self.poke(&mut state, now);
-        if !credits.is_empty() {
+        if state.leaving && !credits.is_empty() {
             self.change.notify_all();
         }
         drop(state);
@@ -369,6 +373,7 @@ impl Peer {
     /// or the deadline passed; then says goodbye.
     pub(super) fn leave(&self, deadline: Instant) {
         let mut state = lock(&self.state);
+        state.leaving = true;
         loop {
             let owed = Lane::ALL.iter().any(|lane| state.link.queued_bytes(*lane) > 0);
             let left = deadline.saturating_duration_since(Instant::now());
