@@ -41,6 +41,9 @@ pub trait AnyComponent: Send {
     fn flush(&mut self, now: Time, out: &mut dyn Outbox) -> Result<(), Fault>;
     /// How many messages were dropped because they did not decode.
     fn malformed(&self) -> u64;
+    /// How many messages of the last block or delivered batch were handled: if
+    /// a step did not return, the next one is that under which it fell.
+    fn handled(&self) -> u32;
 }
 
 /// Erases a component's types.
@@ -50,6 +53,7 @@ pub struct Adapter<C: NetComponent> {
     ledger: Ledger<C>,
     me: Life,
     malformed: u64,
+    handled: u32,
     consumed: BTreeMap<Kind, u64>,
 }
 
@@ -70,6 +74,7 @@ impl<C: NetComponent> Adapter<C> {
             },
             me: Life::new(NodeId(0), 0),
             malformed: 0,
+            handled: 0,
             consumed: BTreeMap::new(),
         }
     }
@@ -83,15 +88,16 @@ impl<C: NetComponent> Adapter<C> {
         &mut self,
         now: Time,
         out: &mut dyn Outbox,
-        run: impl FnOnce(&mut C, &mut Context<'_, C>) -> Result<(), Fault>,
+        run: impl FnOnce(&mut C, &mut Context<'_, C>, &mut u32) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
         let mut cx = Context { out, ledger: &mut self.ledger, me: self.me, now, component: PhantomData };
-        run(&mut self.component, &mut cx)
+        self.handled = 0;
+        run(&mut self.component, &mut cx, &mut self.handled)
     }
 
     fn messages(&mut self, from: Life, block: bytes::Bytes, now: Time, out: &mut dyn Outbox) -> Result<(), Fault> {
         let mut malformed = 0;
-        let result = self.split(now, out, |component, cx| {
+        let result = self.split(now, out, |component, cx, handled| {
             let mut items = Items::new(&block);
             for (at, item) in items.by_ref() {
                 match take_head::<C::Message>(item) {
@@ -101,6 +107,7 @@ impl<C: NetComponent> Adapter<C> {
                     }
                     None => malformed += 1,
                 }
+                *handled += 1;
             }
             malformed += u64::from(items.malformed());
             Ok(())
@@ -119,12 +126,16 @@ impl<C: NetComponent> AnyComponent for Adapter<C> {
         self.malformed
     }
 
+    fn handled(&self) -> u32 {
+        self.handled
+    }
+
     fn step(&mut self, item: Item, now: Time, out: &mut dyn Outbox) -> Result<(), Fault> {
         let input = match item {
             Item::Messages { from, block } => return self.messages(from, block, now, out),
             Item::Delivered(delivered) => {
                 *self.consumed.entry(delivered.via).or_insert(0) += delivered.batch.run().len() as u64;
-                return self.split(now, out, |component, cx| {
+                return self.split(now, out, |component, cx, handled| {
                     for (index, body) in delivered.batch.iter().enumerate() {
                         let id = MessageId { index: delivered.id.index + index as u32, ..delivered.id };
                         let delivered = Delivered {
@@ -135,19 +146,20 @@ impl<C: NetComponent> AnyComponent for Adapter<C> {
                             batch: &delivered.batch,
                         };
                         component.handle(Input::Delivered(delivered), cx)?;
+                        *handled += 1;
                     }
                     Ok(())
                 });
             }
             Item::Started(boot) => {
                 self.me = boot.me;
-                return self.split(now, out, |component, cx| component.handle(Input::Started(&boot), cx));
+                return self.split(now, out, |component, cx, _| component.handle(Input::Started(&boot), cx));
             }
             Item::Event(event) => {
-                return self.split(now, out, |component, cx| component.handle(Input::Event(&event), cx));
+                return self.split(now, out, |component, cx, _| component.handle(Input::Event(&event), cx));
             }
             Item::Peer(change) => {
-                return self.split(now, out, |component, cx| component.handle(Input::Peer(&change), cx));
+                return self.split(now, out, |component, cx, _| component.handle(Input::Peer(&change), cx));
             }
             Item::Timer(id) => {
                 let Some(at) = self.ledger.timers.iter().position(|(_, set)| *set == id) else {
@@ -190,7 +202,7 @@ impl<C: NetComponent> AnyComponent for Adapter<C> {
             Item::Load(sample) => Input::Load(sample),
             Item::Stop => Input::Stop,
         };
-        self.split(now, out, |component, cx| component.handle(input, cx))
+        self.split(now, out, |component, cx, _| component.handle(input, cx))
     }
 
     fn flush(&mut self, now: Time, out: &mut dyn Outbox) -> Result<(), Fault> {
@@ -198,7 +210,7 @@ impl<C: NetComponent> AnyComponent for Adapter<C> {
         for (via, bytes) in std::mem::take(&mut self.consumed) {
             out.consumed(via, channel, bytes);
         }
-        self.split(now, out, |component, cx| component.flush(cx))
+        self.split(now, out, |component, cx, _| component.flush(cx))
     }
 }
 

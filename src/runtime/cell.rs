@@ -2,7 +2,7 @@
 //! it: hand over items one by one, flush once, perform.
 
 use super::counters::count;
-use super::letters::Kept;
+use super::letters::{self, Kept};
 use super::live::Live;
 use super::mailbox::{Mail, Mailbox, Running, weight};
 use super::out::{Out, OutState};
@@ -51,6 +51,17 @@ pub(super) struct Cell {
     /// consumption is reported even if it falls, or their sender would wait
     /// for ever.
     unconsumed: Vec<(Kind, u64)>,
+}
+
+/// How often an item may kill a leaf.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Chance {
+    /// It is handed over again.
+    First,
+    /// It was, and is a dead letter now.
+    Second,
+    /// It is not handed over again: it belongs to the fallen state.
+    Lost,
 }
 
 /// What the component's thread does next.
@@ -104,7 +115,7 @@ impl Cell {
                 Some(Mail::Item(item)) => {
                     items += 1;
                     bytes += weight(&item);
-                    self.step(live, item, now);
+                    self.step(live, item, now, Chance::First);
                 }
                 Some(Mail::Wake) | None => {}
             }
@@ -140,7 +151,7 @@ impl Cell {
         count(&live.counts().in_place);
         for item in items.drain(..) {
             if self.is_up() {
-                self.step(live, item, now);
+                self.step(live, item, now, Chance::First);
             } else {
                 mailbox.queue(item);
             }
@@ -164,7 +175,7 @@ impl Cell {
         let now = live.now();
         self.out.now = now;
         for item in told {
-            self.step(live, item, now);
+            self.step(live, item, now, Chance::Lost);
         }
     }
 
@@ -173,13 +184,8 @@ impl Cell {
         while let State::Up(_) = self.state
             && let Some(item) = self.backlog.pop_front()
         {
-            let again = if std::mem::take(&mut self.suspect) { Kept::of(&item) } else { Kept::Nothing };
-            self.step(live, item, now);
-            if let (State::Down(fall), Kept::Copy(killer)) = (&self.state, again) {
-                live.dead_letter(self.name, &killer, &fall.fault.to_string());
-                self.backlog.pop_front();
-                self.suspect = false;
-            }
+            let chance = if std::mem::take(&mut self.suspect) { Chance::Second } else { Chance::First };
+            self.step(live, item, now, chance);
         }
         while let (State::Up(_), Some(due)) = (&self.state, self.out.timers.due(now)) {
             let item = match due {
@@ -189,16 +195,17 @@ impl Cell {
                     Item::Reply { token, value: Err(CallError::TimedOut(deadline)) }
                 }
             };
-            self.step(live, item, now);
+            self.step(live, item, now, Chance::Lost);
         }
     }
 
-    fn step(&mut self, live: &Live, item: Item, now: Time) {
+    fn step(&mut self, live: &Live, item: Item, now: Time, chance: Chance) {
         let State::Up(component) = &mut self.state else { return };
         let Some(item) = Self::admit(&mut self.out, item) else {
             return count(&live.counts().late_answers);
         };
-        let kept = if self.role == Role::Leaf { Kept::of(&item) } else { Kept::Nothing };
+        let keep = self.role == Role::Leaf && chance != Chance::Lost;
+        let kept = if keep { Kept::of(&item) } else { Kept::Nothing };
         if let Item::Delivered(delivered) = &item {
             self.unconsumed.push((delivered.via, delivered.batch.run().len() as u64));
         }
@@ -211,7 +218,45 @@ impl Cell {
                 self.state = State::Stopped;
             }
             Ok(()) => {}
-            Err(fault) => self.fall(live, fault, kept),
+            Err(fault) => {
+                let handled = component.handled();
+                self.save(live, kept, handled, chance, &fault);
+                self.fall(live, fault);
+            }
+        }
+    }
+
+    /// Keeps what of the item under which a leaf falls is to be handed over
+    /// again. `handled` messages of it are done; the next killed it.
+    fn save(&mut self, live: &Live, kept: Kept, handled: u32, chance: Chance, fault: &Fault) {
+        let item = match kept {
+            Kept::Copy(item) => item,
+            Kept::Call(reply_to) => {
+                let ended = CallError::Ended(format!("{} fell while it handled the call", self.name));
+                return live.answer(reply_to, Err(ended));
+            }
+            Kept::Nothing => return,
+        };
+        if let Item::Delivered(_) = item {
+            self.unconsumed.pop(); // the whole of it; its parts are counted by themselves
+        }
+        let (done, rest) = letters::split(item, handled);
+        self.unconsumed.extend(done.as_ref().and_then(delivered_bytes));
+        self.suspect = !(chance == Chance::Second && handled == 0);
+        let rest = match rest {
+            Some(rest) if !self.suspect => {
+                let (killer, rest) = letters::split(rest, 1);
+                if let Some(killer) = killer {
+                    live.dead_letter(self.name, &killer, &fault.to_string());
+                    self.unconsumed.extend(delivered_bytes(&killer));
+                }
+                rest
+            }
+            rest => rest,
+        };
+        self.suspect &= rest.is_some();
+        if let Some(rest) = rest {
+            self.backlog.push_front(rest);
         }
     }
 
@@ -227,6 +272,7 @@ impl Cell {
             Item::Done { token, done } => Item::Done { token: Token(out.own(token.0)?), done },
             Item::Disk { token, result } => Item::Disk { token: Token(out.own(token.0)?), result },
             Item::Stream { id, input } => Item::Stream { id: StreamId(out.own(id.0)?), input },
+            Item::Progress(progress) => Item::Progress(out.own_progress(progress)),
             other => other,
         })
     }
@@ -236,36 +282,28 @@ impl Cell {
             let mut out = Out { state: &mut self.out, live };
             match caught(live, || component.flush(now, &mut out)) {
                 Ok(()) => self.unconsumed.clear(),
-                Err(fault) => self.fall(live, fault, Kept::Nothing),
+                Err(fault) => self.fall(live, fault),
             }
         }
         self.out.perform(live);
     }
 
-    fn fall(&mut self, live: &Live, fault: Fault, kept: Kept) {
+    fn fall(&mut self, live: &Live, fault: Fault) {
         self.state = State::Down(Fall { fault });
         // The effects that it made are whole, as if it had crashed after the
         // last of them; what it waited for is void.
         self.out.begin_anew();
         live.abandon_streams(self.out.me(), self.out.restarts());
-        match kept {
-            Kept::Copy(item) => {
-                if matches!(item, Item::Delivered(_)) {
-                    self.unconsumed.pop(); // counted when it is handled
-                }
-                self.backlog.push_front(item);
-                self.suspect = true;
-            }
-            Kept::Call(reply_to) => {
-                let ended = CallError::Ended(format!("{} fell while it handled the call", self.name));
-                live.answer(reply_to, Err(ended));
-            }
-            Kept::Nothing => {}
-        }
         for (via, bytes) in self.unconsumed.drain(..) {
             live.consumed(via, Kind::of(self.name), bytes);
         }
     }
+}
+
+/// Which delivery an item came through, and its bytes.
+fn delivered_bytes(item: &Item) -> Option<(Kind, u64)> {
+    let Item::Delivered(delivered) = item else { return None };
+    Some((delivered.via, delivered.batch.run().len() as u64))
 }
 
 /// Runs a component's code; a panic is a broken invariant.

@@ -24,6 +24,8 @@ pub struct Stopped;
 
 /// How long people wait for a component's description of itself.
 const DESCRIBE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a component's thread does, which cannot describe itself meanwhile.
+const DESCRIBE_HERE_WITHIN: Duration = Duration::from_millis(100);
 
 /// A running node, for the user's threads. Clones are the same node. Dropping
 /// all of them does not stop it: [`Handle::stop`] does.
@@ -110,8 +112,14 @@ impl Handle {
     ///
     /// # Errors
     /// As the component answers; [`CallError::TimedOut`] after `deadline`,
-    /// [`CallError::Ended`] if the component or the life fell meanwhile.
+    /// [`CallError::Ended`] if the component or the life fell meanwhile;
+    /// [`CallError::Refused`] on a thread that is running a component, which
+    /// may be the one that has to answer.
     pub fn call(&self, to: Kind, call: Erased, deadline: Duration) -> Result<Erased, CallError> {
+        if Running::here() {
+            let why = "a component or callback cannot wait for an answer: take it later, or on another thread";
+            return Err(CallError::Refused(why.to_owned()));
+        }
         let answered = self.call_later(to, call, deadline);
         answered.recv().unwrap_or(Err(CallError::Stopping))
     }
@@ -186,9 +194,10 @@ impl Handle {
     }
 
     fn describe(&self, item: impl Fn(ReplyTo) -> Item) -> Vec<(ComponentName, Option<Erased>)> {
-        let until = Instant::now() + DESCRIBE_WITHIN;
+        let within = if Running::here() { DESCRIBE_HERE_WITHIN } else { DESCRIBE_WITHIN };
+        let until = Instant::now() + within;
         let names = self.node().stack.factories.iter().map(|factory| factory.manifest().name);
-        let asked: Vec<_> = names.map(|name| (name, self.ask(Kind::of(name), DESCRIBE_WITHIN, &item))).collect();
+        let asked: Vec<_> = names.map(|name| (name, self.ask(Kind::of(name), within, &item))).collect();
         let answers =
             asked.into_iter().map(|(name, answered)| (name, answered.recv_deadline(until).ok().and_then(Result::ok)));
         answers.collect()

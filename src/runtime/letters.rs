@@ -1,9 +1,14 @@
 //! Inputs that killed their component, and what becomes of them.
 //!
 //! A leaf that falls begins anew and is given the input again: the fault may
-//! have been in its state. An input that kills it twice is a dead letter.
+//! have been in its state. An input that kills it twice is a dead letter. Of a
+//! block or batch it is only the one message; those before it are not handled
+//! again and those after it are not lost.
 
-use crate::component::{ComponentName, Item, ReplyTo};
+use crate::codec::{Batch, Items};
+use crate::component::{ComponentName, DeliveredBatch, Item, ReplyTo};
+use crate::id::MessageId;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
@@ -87,4 +92,36 @@ impl Kept {
             | Item::Stop => return Kept::Nothing,
         })
     }
+}
+
+/// Splits an item behind its first `count` messages; an item without messages
+/// counts as one. Either half may be empty.
+pub(super) fn split(item: Item, count: u32) -> (Option<Item>, Option<Item>) {
+    match item {
+        Item::Messages { from, block } => {
+            let (front, back) = split_run(&block, count);
+            let part = |block: Bytes| (!block.is_empty()).then_some(Item::Messages { from, block });
+            (part(front), part(back))
+        }
+        Item::Delivered(delivered) => {
+            let (front, back) = split_run(delivered.batch.run(), count);
+            let part = |run: Bytes, first: u32, count: u32| {
+                let id = MessageId { index: delivered.id.index + first, ..delivered.id };
+                let batch = Batch::checked(run, count)?;
+                Some(Item::Delivered(DeliveredBatch { id, via: delivered.via, stamp: delivered.stamp.clone(), batch }))
+            };
+            let all = delivered.batch.count();
+            (part(front, 0, count.min(all)), part(back, count, all.saturating_sub(count)))
+        }
+        other if count == 0 => (None, Some(other)),
+        other => (Some(other), None),
+    }
+}
+
+fn split_run(run: &Bytes, count: u32) -> (Bytes, Bytes) {
+    let at = match count {
+        0 => 0,
+        _ => Items::new(run).nth(count as usize - 1).map_or(run.len(), |(at, item)| at + item.len()),
+    };
+    (run.slice(..at), run.slice(at..))
 }

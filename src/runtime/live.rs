@@ -160,9 +160,6 @@ impl Live {
         count(&self.counts().dead_letters);
         log::error!(target: "nodewright::runtime", "{component}: an input killed it twice and is skipped: {why}");
         self.node.letters.add(component, item, why);
-        if let Item::Delivered(delivered) = item {
-            self.consumed(delivered.via, Kind::of(component), delivered.batch.run().len() as u64);
-        }
     }
 
     pub(super) fn job(&self, me: usize, token: Token, job: ErasedJob) {

@@ -12,8 +12,8 @@ use super::live::Live;
 use super::timers::{Due, Timers};
 use crate::codec::{BatchBuilder, put_item};
 use crate::component::{
-    DeliveredBatch, DiskOp, Erased, Item, Lane, Outbox, Progress, ReplyTo, StreamId, StreamOp, Target, TimerId, To,
-    Token, effect::ErasedJob,
+    DeliveredBatch, DiskOp, Erased, Failed, Item, Lane, Outbox, Progress, ReplyTo, StreamId, StreamOp, Target, TimerId,
+    To, Token, effect::ErasedJob,
 };
 use crate::error::CallError;
 use crate::event::AnyEvent;
@@ -52,6 +52,15 @@ pub(super) enum Deferred {
     EndLife(Life),
 }
 
+/// What a component asked of one delivery for one target.
+#[derive(Default)]
+struct Requested {
+    messages: u64,
+    bytes: u64,
+    /// How much of that its fallen predecessors asked.
+    before: (u64, u64),
+}
+
 /// What of a component's effects outlasts a run of it.
 pub(super) struct OutState {
     me: usize,
@@ -68,8 +77,11 @@ pub(super) struct OutState {
     /// message whose encoding panicked.
     whole: usize,
     addressed: Option<(To, Lane)>,
+    /// Whether a request is being encoded.
+    encoding: bool,
     batch: BatchBuilder,
-    requested: Option<(usize, Target)>,
+    requested: Option<(Kind, usize, Target)>,
+    counted: BTreeMap<(Kind, Target), Requested>,
 }
 
 impl OutState {
@@ -85,8 +97,10 @@ impl OutState {
             block: Vec::new(),
             whole: 0,
             addressed: None,
+            encoding: false,
             batch: BatchBuilder::default(),
             requested: None,
+            counted: BTreeMap::new(),
         }
     }
 
@@ -97,6 +111,32 @@ impl OutState {
         self.timers = Timers::default();
         self.calls.clear();
         self.block.truncate(self.whole);
+        if std::mem::take(&mut self.encoding) {
+            self.batch = BatchBuilder::default(); // its last message is not whole
+        }
+        self.seal_batch();
+        for counted in self.counted.values_mut() {
+            counted.before = (counted.messages, counted.bytes);
+        }
+    }
+
+    /// A report on requests as the component counts them: without those of its
+    /// fallen predecessors, which the delivery counts on.
+    pub(super) fn own_progress(&self, progress: Progress) -> Progress {
+        let Some(counted) = self.counted.get(&(progress.via, progress.target)) else { return progress };
+        let (messages, bytes) = counted.before;
+        let failed = progress.failed.filter(|failed| failed.last > messages);
+        Progress {
+            delivered: progress.delivered.saturating_sub(messages),
+            stable: progress.stable.saturating_sub(messages),
+            released_bytes: progress.released_bytes.saturating_sub(bytes),
+            failed: failed.map(|failed| Failed {
+                first: failed.first.saturating_sub(messages).max(1),
+                last: failed.last - messages,
+                why: failed.why,
+            }),
+            ..progress
+        }
     }
 
     pub(super) fn me(&self) -> usize {
@@ -134,9 +174,12 @@ impl OutState {
     }
 
     fn seal_batch(&mut self) {
-        let Some((via, target)) = self.requested.take() else { return };
+        let Some((via, to, target)) = self.requested.take() else { return };
         if let Some(batch) = self.batch.take() {
-            self.deferred.push_back(Deferred::Item(via, Item::Request { from: self.kind, target, batch }));
+            let counted = self.counted.entry((via, target)).or_default();
+            counted.messages += u64::from(batch.count());
+            counted.bytes += batch.run().len() as u64;
+            self.deferred.push_back(Deferred::Item(to, Item::Request { from: self.kind, target, batch }));
         }
     }
 
@@ -218,11 +261,13 @@ impl Outbox for Out<'_> {
 
     fn request(&mut self, via: Kind, target: Target, write: &mut dyn FnMut(&mut Vec<u8>)) {
         let Some(to) = self.live.index(via) else { return self.live.unaddressed(via) };
-        if self.state.requested != Some((to, target)) {
+        if self.state.requested != Some((via, to, target)) {
             self.state.seal_batch();
-            self.state.requested = Some((to, target));
+            self.state.requested = Some((via, to, target));
         }
+        self.state.encoding = true;
         self.state.batch.push(write);
+        self.state.encoding = false;
         if self.state.batch.bytes() >= SEAL_BYTES {
             self.state.seal_batch();
         }

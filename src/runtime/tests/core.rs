@@ -312,6 +312,70 @@ fn the_order_of_each_producer_is_kept_in_place_and_not() {
     }
 }
 
+/// Calls that arrive at `echo` must be 1, 2, 3, ... whatever thread runs its
+/// caller, and so must the answers that come back.
+#[test]
+fn components_in_place_on_many_threads_keep_the_order_between_them() {
+    const PRODUCERS: u64 = 4;
+    const EACH: u64 = 2_000;
+    let in_place = |name| Manifest { run: Run::InPlace, ..named(name) };
+    let echo = little(in_place("echo"), || {
+        let mut last = 0;
+        move |input: Input<'_, Little>, cx: &mut Context<'_, Little>| {
+            if let Input::Call { call, reply_to } = input {
+                last += 1;
+                if call != last {
+                    return Err(Fault::Stop(format!("echo got {call} for {last}")));
+                }
+                cx.reply(reply_to, call);
+            }
+            Ok(())
+        }
+    });
+    let answered = Arc::<Mutex<u64>>::default();
+    let told = answered.clone();
+    let caller = little(in_place("caller"), move || {
+        let told = told.clone();
+        let mut called = 0;
+        move |input: Input<'_, Little>, cx: &mut Context<'_, Little>| {
+            match input {
+                Input::Call { .. } => {
+                    called += 1;
+                    cx.call::<Little>(Kind::of("echo"), called, DEADLINE);
+                }
+                Input::Reply { value, .. } => {
+                    let mut answered = told.lock().expect("not poisoned");
+                    *answered += 1;
+                    let value = value.ok().and_then(|value| value.downcast_ref::<u64>().copied());
+                    if value != Some(*answered) {
+                        return Err(Fault::Stop(format!("{value:?} came back for {answered}")));
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    });
+    let handle = started(vec![echo, caller]);
+    std::thread::scope(|scope| {
+        for _ in 0..PRODUCERS {
+            scope.spawn(|| {
+                for n in 0..EACH {
+                    handle.call_later(Kind::of("caller"), Box::new(n), DEADLINE);
+                    if n % 16 == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+    });
+    until("all answers", || *answered.lock().expect("not poisoned") == PRODUCERS * EACH);
+    let counters = handle.counters();
+    assert!(counters.in_place > 0 && counters.wakes > 0, "{counters:?}");
+    handle.stop();
+    assert_eq!(handle.join(), Ok(()));
+}
+
 #[test]
 fn a_stop_goes_from_top_to_bottom_and_drains() {
     let stopped: Seen<String> = seen();

@@ -40,7 +40,7 @@ fn alone() {
             ],
         };
         let nodes = mesh_of(&["one", "two", "three"], fragile);
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             assert!(ask(&nodes[0], "fragile", 1).is_err());
             until("a new life", || nodes[0].counters().lives == 2);
         }

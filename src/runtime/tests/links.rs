@@ -10,25 +10,27 @@ use std::sync::{Arc, Mutex};
 /// What a talker received, by the sender's life, in order.
 type Received = Arc<Mutex<BTreeMap<Life, Vec<u64>>>>;
 
-/// A call with n sends n to all; what arrives is kept. 13 is a planted panic.
+/// A call with n sends n to all; what arrives is kept. 13 is a planted panic,
+/// 99 ends the lives of all peers.
 fn talker(received: Received) -> Stack {
     let manifest = Manifest { role: Role::Protocol, run: Run::InPlace, ..named("talker") };
     let talker = little(manifest, move || {
         let received = received.clone();
-        let mut linked = 0u64;
+        let mut linked: Vec<Life> = Vec::new();
         move |input: Input<'_, Little>, cx: &mut Context<'_, Little>| {
             match input {
-                Input::Call { call: 0, reply_to } => cx.reply(reply_to, linked),
+                Input::Call { call: 0, reply_to } => cx.reply(reply_to, linked.len() as u64),
+                Input::Call { call: 99, .. } => linked.iter().for_each(|life| cx.end_life(*life)),
                 Input::Call { call, reply_to } => {
                     assert_ne!(call, 13, "a planted panic");
                     cx.send(To::All, Lane::Data, &call);
-                    cx.reply(reply_to, linked);
+                    cx.reply(reply_to, linked.len() as u64);
                 }
                 Input::Message { from, head, .. } => {
                     received.lock().expect("not poisoned").entry(from).or_default().push(head);
                 }
-                Input::Peer(PeerChange::Joined { .. }) => linked += 1,
-                Input::Peer(PeerChange::Ended { .. }) => linked -= 1,
+                Input::Peer(PeerChange::Joined { life, .. }) => linked.push(*life),
+                Input::Peer(PeerChange::Ended { life, .. }) => linked.retain(|linked| linked != life),
                 _ => {}
             }
             Ok(())
@@ -103,4 +105,20 @@ fn a_node_that_falls_goes_on_as_a_new_life_on_its_port() {
     for node in nodes {
         node.stop();
     }
+}
+
+#[test]
+fn a_life_that_a_peer_ended_goes_on_as_a_new_one() {
+    let received = [Received::default(), Received::default()];
+    let mut each = received.iter().cloned();
+    let nodes = mesh_of(&["outcast", "judge"], |_| talker(each.next().expect("two nodes")));
+    let (outcast, judge) = (&nodes[0], &nodes[1]);
+    until("a link", || ask(outcast, "talker", 0) == Ok(1) && ask(judge, "talker", 0) == Ok(1));
+    let old = outcast.life();
+    judge.call_later(Kind::of("talker"), Box::new(99u64), DEADLINE);
+    until("a new life", || outcast.life() > old);
+    ask(outcast, "talker", 7).expect("answered");
+    let new = outcast.life();
+    until("word of the new life", || received[1].lock().expect("not poisoned").get(&new) == Some(&vec![7]));
+    nodes.iter().for_each(Handle::stop);
 }

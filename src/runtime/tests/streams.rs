@@ -75,7 +75,7 @@ fn call(handle: &Handle, to: &'static str, call: u64) {
 
 #[test]
 fn a_long_file_is_read_in_flat_memory() {
-    const BYTES: u64 = 2 << 30;
+    const BYTES: u64 = 1 << 30;
     let (saw, dir) = (Shared::default(), Directory::new("long"));
     let file = dir.file("reader/big");
     file.set_len(BYTES + 3).expect("sparse");
