@@ -20,7 +20,7 @@ use crate::component::{
     Boot, Context, FailedWhy, Input, Inspection, Lane, Manifest, NetComponent, PeerChange, PeerRole, Target, To,
 };
 use crate::error::Fault;
-use crate::id::{Incarnation, Kind, Life, MessageId, NodeId};
+use crate::id::{Kind, Life, MessageId, NodeId};
 use crate::protocol::failure_detector::Suspicion;
 use crate::protocol::ordering::causal::Causal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +42,9 @@ pub struct Broadcast {
     /// Every linked life, by node.
     pub(super) peers: BTreeMap<NodeId, (Life, PeerRole)>,
     pub(super) origins: BTreeMap<Life, Origin>,
-    /// Greatest closed incarnation per node: nothing of it is left anywhere.
-    pub(super) closed: BTreeMap<NodeId, Incarnation>,
+    /// The last closed lives of each node, and where they ended: nothing else
+    /// is left of them here.
+    pub(super) closed: BTreeMap<Life, u64>,
     pub(super) causal: Option<Causal>,
     pub(super) joining: Joining,
     pub(super) pressure: Pressure,
@@ -67,7 +68,6 @@ pub struct Broadcast {
 
 /// Named timers.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "private to the delivery directory")]
 pub enum Timer {
     Repair,
     Patience,

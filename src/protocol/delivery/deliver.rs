@@ -140,7 +140,8 @@ impl Broadcast {
     pub(super) fn begin_after(&mut self, life: Life, base: u64, cx: Cx<'_, '_>) {
         let Some(origin) = self.origins.get_mut(&life) else { return };
         let from = origin.delivered + 1;
-        if life == self.me || !origin.begin_after(base) {
+        let absurd = base > u64::MAX / 2; // no life counts so far: junk
+        if life == self.me || absurd || !origin.begin_after(base) {
             return;
         }
         self.gap(life, from, base, super::GapWhy::BeforeThisLife, cx);
@@ -162,8 +163,7 @@ impl Broadcast {
     /// Forgets an origin of which nothing is left anywhere.
     pub(super) fn close(&mut self, life: Life, cx: Cx<'_, '_>) {
         let Some(origin) = self.origins.remove(&life) else { return };
-        let closed = self.closed.entry(life.node).or_default();
-        *closed = life.incarnation.max(*closed);
+        self.remember_closed(life, origin.delivered);
         self.config.clocks.forget(life);
         self.feeds.close(life);
         let mut ready = Vec::new();
@@ -186,7 +186,6 @@ impl Broadcast {
 
     /// The greatest number that any life is known to hold of an origin.
     pub(super) fn known(origin: &Origin) -> u64 {
-        let acked = origin.acked.iter().copied().filter(|acked| *acked != u64::MAX);
-        acked.max().unwrap_or(0).max(origin.have())
+        origin.acked.iter().copied().max().unwrap_or(0).max(origin.have())
     }
 }

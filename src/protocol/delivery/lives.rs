@@ -60,7 +60,12 @@ impl Broadcast {
     }
 
     pub(super) fn voter_ended(&mut self, life: Life, cx: Cx<'_, '_>) {
-        let Some(slot) = self.voters.slot_of_node(life.node) else { return };
+        let Some(slot) = self.voters.slot_of_node(life.node) else {
+            if self.origins.contains_key(&life) {
+                self.end_origin(life, cx); // known from others only
+            }
+            return;
+        };
         if self.is(Mutant::ForgetIncarnation) {
             return;
         }

@@ -74,10 +74,7 @@ impl Broadcast {
     /// Answers a pull from what is held, as far as one answer goes.
     pub(super) fn pulled(&mut self, whom: Life, life: Life, from: u64, to: u64, cx: Cx<'_, '_>) {
         let Some(origin) = self.origins.get(&life) else {
-            if self.closed.get(&life.node).is_some_and(|closed| life.incarnation <= *closed) {
-                cx.send(To::Life(whom), Lane::Control, &Message::Closed(life));
-            }
-            return;
+            return self.tell_closed(whom, life, cx);
         };
         let (mut upto, mut bytes) = (from.saturating_sub(1), 0);
         for (seq, held) in origin.held_from(from).take_while(|(seq, _)| *seq <= to) {
@@ -118,7 +115,7 @@ impl Broadcast {
         let Some(origin) = self.origins.get(&life) else { return };
         for (slot, whom) in self.voters.linked().filter(|(_, whom)| *whom != life) {
             let mut bytes = 0;
-            for (seq, held) in origin.held_from(origin.acked_by(slot) + 1) {
+            for (seq, held) in origin.held_from(origin.acked_by(slot).saturating_add(1)) {
                 bytes += held.batch.run().len();
                 if bytes > self.config.pull_bytes_max {
                     break;
