@@ -208,7 +208,7 @@ impl Broadcast {
         let seq = self.next_seq;
         self.next_seq += 1;
         let stamp = self.config.clocks.stamp(batch.count());
-        let deps = self.causal.as_mut().map(Causal::dependencies).unwrap_or_default();
+        let deps = self.causal.as_ref().map(|causal| causal.dependencies(self.me)).unwrap_or_default();
         let head = Head::new(seq, request.channel, batch.count(), &stamp, &deps);
         if self.holds() {
             cx.send_with(To::All, Lane::Data, &Message::Data(head), batch.run());

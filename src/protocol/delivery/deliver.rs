@@ -24,7 +24,6 @@ use super::origin::{Held, Origin};
 use super::voters::{all_hold, majority_holds, unsuspected_hold};
 use crate::component::{DeliveredBatch, Lane, Target, To};
 use crate::id::{Life, MessageId};
-use crate::protocol::ordering::causal::Causal;
 
 impl Broadcast {
     /// Looks at every origin that something happened to: delivers, releases,
@@ -59,8 +58,8 @@ impl Broadcast {
 
     fn limit(&mut self, life: Life) -> u64 {
         let Some(origin) = self.origins.get(&life) else { return 0 };
-        if !self.joining.joined {
-            return 0;
+        if !self.joining.joined || self.awaits_state(life) {
+            return origin.offered;
         }
         let agreed = match self.guarantee {
             Guarantee::Uniform if !self.is(Mutant::DeliverFirstCopy) => {
@@ -70,6 +69,14 @@ impl Broadcast {
             _ => u64::MAX,
         };
         agreed.min(origin.have())
+    }
+
+    /// Causal order: what a peer broadcasts may follow from something that it
+    /// has closed, which is open here. It says so when it is linked, on another
+    /// lane: that is waited for.
+    fn awaits_state(&self, life: Life) -> bool {
+        let voter = self.voters.slot(life).map(|slot| &self.voters.slots[slot]);
+        self.causal.is_some() && voter.is_some_and(|voter| voter.linked && voter.report.is_none())
     }
 
     /// Hands what the guarantee allows to the order.
@@ -172,7 +179,7 @@ impl Broadcast {
             self.gap(life, origin.delivered + 1, awaited, super::GapWhy::NobodyHolds, cx);
         }
         if let Some(causal) = &mut self.causal {
-            Causal::close(causal, life, &mut ready);
+            causal.close(life, origin.delivered, &mut ready);
         }
         for (origin, seq) in ready {
             self.deliver(origin, seq, life, cx);

@@ -110,9 +110,15 @@ impl Broadcast {
     /// Others say that this life is over. One that is linked here may still
     /// send; its end will be told here too.
     pub(super) fn heard_over(&mut self, origin: Life, cx: Cx<'_, '_>) {
-        if origin != self.me && !self.voters.linked().any(|(_, life)| life == origin) {
-            self.end_origin(origin, cx);
+        if origin == self.me || self.voters.linked().any(|(_, life)| life == origin) {
+            return;
         }
+        if let Some(slot) = self.voters.slot(origin) {
+            self.voters.slots[slot].over = Some(origin.incarnation); // announced, but never met
+            self.void(slot, cx);
+            self.touch_all();
+        }
+        self.end_origin(origin, cx);
     }
 
     pub(super) fn closed_elsewhere(&mut self, slot: usize, origin: Life, end: Option<u64>, cx: Cx<'_, '_>) {

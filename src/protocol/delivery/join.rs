@@ -80,6 +80,7 @@ impl Broadcast {
         let voter = &mut self.voters.slots[slot];
         let round = voter.report.as_ref().map_or(0, |report| report.round).max(round);
         voter.report = Some(Report { joined, round, holdings });
+        self.touch(from);
     }
 
     /// `slot`'s life holds this; what is missing here is asked for at once,
@@ -104,16 +105,21 @@ impl Broadcast {
         }
     }
 
-    /// What others have closed was stable everywhere; it is not waited for.
+    /// What others have closed was held by every life that they knew; a life
+    /// that they did not know is not owed it, and must not deliver it after
+    /// something that came later.
     fn adopt_closed(&mut self, life: Life, end: u64, cx: Cx<'_, '_>) {
         let mine = life.node == self.me.node && life.incarnation >= self.me.incarnation;
-        if mine || self.origins.contains_key(&life) || self.closed_at(life).is_some() {
+        if mine || self.closed_at(life).is_some() {
             return;
+        }
+        if self.origins.contains_key(&life) {
+            return self.begin_after(life, end, cx);
         }
         self.remember_closed(life, end);
         let mut ready = Vec::new();
         if let Some(causal) = &mut self.causal {
-            causal.close(life, &mut ready);
+            causal.close(life, end, &mut ready);
         }
         for (origin, seq) in ready {
             self.deliver(origin, seq, origin, cx);
