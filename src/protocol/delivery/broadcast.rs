@@ -62,6 +62,8 @@ pub struct Broadcast {
     pub(super) already: BTreeSet<(Life, u64)>,
     pub(super) scratch: Vec<u64>,
     pub(super) repair_set: bool,
+    /// How often repair saw that something waits for more of a closed life.
+    pub(super) hopeless: BTreeMap<Life, u32>,
     requests: Vec<Request>,
     pub(super) next_seq: u64,
 }
@@ -134,6 +136,7 @@ impl Broadcast {
             already: BTreeSet::new(),
             scratch: Vec::new(),
             repair_set: false,
+            hopeless: BTreeMap::new(),
             requests: Vec::new(),
             next_seq: 1,
             config,

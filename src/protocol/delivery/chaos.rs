@@ -150,7 +150,7 @@ fn ordered(cluster: &Cluster, life: Life, order: Order) -> Result<(), String> {
             };
             if let Some(cause) = cluster.causes.get(&(id.origin, id.batch)).and_then(|causes| causes.iter().find(owed))
             {
-                return Err(format!("causality at {life}: {id} before {cause}"));
+                return Err(format!("causality at {life}: {id} before {cause}\n{}", cluster.state()));
             }
         }
         seen.insert(*id);

@@ -51,6 +51,9 @@ impl Broadcast {
             self.close_if_settled(life, cx);
         }
         self.dirty.clear();
+        if self.causal.as_ref().is_some_and(|causal| causal.held_back() > 0) {
+            self.watch_repair(cx);
+        }
         if !entries.is_empty() {
             cx.send(To::All, Lane::Control, &Message::Ack(entries));
         }
@@ -174,10 +177,6 @@ impl Broadcast {
         self.config.clocks.forget(life);
         self.feeds.close(life);
         let mut ready = Vec::new();
-        let awaited = self.causal.as_ref().map_or(0, |causal| causal.awaited(life));
-        if awaited > origin.delivered {
-            self.gap(life, origin.delivered + 1, awaited, super::GapWhy::NobodyHolds, cx);
-        }
         if let Some(causal) = &mut self.causal {
             causal.close(life, origin.delivered, &mut ready);
         }

@@ -82,6 +82,9 @@ impl Broadcast {
                 return None;
             }
             self.origins.insert(life, Origin::new(life));
+            if let Some(causal) = &mut self.causal {
+                causal.open(life);
+            }
             if life.node == self.me.node || self.voters.over(life) {
                 self.end_origin(life, cx);
             }

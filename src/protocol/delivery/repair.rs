@@ -8,13 +8,16 @@
 //! in agreement. Relaying on suspicion is the reliable rung's own, quicker way
 //! (eager-on-suspicion: Cachin, Guerraoui, Rodrigues, Algorithm 3.2).
 
-use super::Guarantee;
 use super::broadcast::{Broadcast, Cx, Timer};
 use super::config::Mutant;
 use super::message::Message;
 use super::origin::Pull;
+use super::{Gap, GapWhy, Guarantee};
 use crate::component::{Lane, To};
 use crate::id::Life;
+
+/// How often repair looks before what nobody mentioned is given up.
+const LOOKS_BEFORE_GAP: u32 = 2;
 
 impl Broadcast {
     /// Something is missing here that others hold: looks again after a while.
@@ -44,9 +47,37 @@ impl Broadcast {
                 self.pull(life, cx);
             }
         }
+        lacking |= self.give_up_on_closed(cx);
         if lacking {
             self.watch_repair(cx);
         }
+    }
+
+    /// Something held back waits for more of a closed life than it had when it
+    /// was closed. Somebody who holds it will say so, in what he acknowledges or
+    /// tells a new life; when all have had time for that, nobody holds it.
+    fn give_up_on_closed(&mut self, cx: Cx<'_, '_>) -> bool {
+        let Some(causal) = &mut self.causal else { return false };
+        let missing = causal.waits_for_closed();
+        self.hopeless.retain(|life, _| missing.iter().any(|(missing, _)| missing == life));
+        let told = self.voters.linked().all(|(slot, _)| self.voters.slots[slot].report.is_some());
+        let mut ready = Vec::new();
+        for (life, count) in missing {
+            let looks = self.hopeless.entry(life).or_insert(0);
+            *looks += u32::from(told);
+            if *looks > LOOKS_BEFORE_GAP {
+                let end = self.closed.get(&life).copied().unwrap_or(0);
+                let delivery = self.config.delivery;
+                cx.publish(Gap { delivery, origin: life, from: end + 1, to: count, why: GapWhy::NobodyHolds });
+                causal.close(life, count, &mut ready);
+            }
+        }
+        let waiting = causal.held_back() > 0;
+        for (origin, seq) in ready {
+            self.deliver(origin, seq, origin, cx);
+            self.touch(origin);
+        }
+        waiting
     }
 
     /// Asks one that holds more of `life` than this node, another one each
