@@ -136,6 +136,7 @@ fn an_ended_life_is_closed_refused_and_told() {
     a.links.end_life(b.life);
     let ended = PeerChange::Ended { life: b.life, why: EndedWhy::Decided };
     a.sink.wait("the end", |told| told.changes.last() == Some(&ended));
+    a.links.end_life(b.life); // told once, however often it is asked for
     b.sink.wait("to be told", |told| told.outlived == Some(2));
     assert!(!a.sink.wait("the end", |_| true).linked.contains(&b.life));
     say(&a, To::Life(b.life), Lane::Data, "dropped");
