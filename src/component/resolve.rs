@@ -73,9 +73,9 @@ pub fn resolve(
     let asked_for = asked.len();
     let mut composition = Composition { parts: asked, faults: BTreeSet::new() };
     composition.add_defaults(catalogue);
-    composition.check_names();
+    let ambiguous = composition.check_ambiguity();
+    composition.check_names(&ambiguous);
     composition.check_exclusions();
-    composition.check_ambiguity();
     let order = composition.start_order();
     if !composition.faults.is_empty() {
         return Err(WiringReport { node: node.into(), faults: composition.faults.into_iter().collect() });
@@ -128,12 +128,15 @@ impl Composition {
         }
     }
 
-    fn check_names(&mut self) {
+    /// Names are checked but for those that are ambiguous already.
+    fn check_names(&mut self, ambiguous: &BTreeSet<(ComponentName, String)>) {
         let mut names = BTreeMap::<ComponentName, Vec<String>>::new();
         let mut kinds = BTreeMap::<Kind, (ComponentName, String)>::new();
         for part in &self.parts {
             let (name, call) = part.named();
-            names.entry(name).or_default().push(call.clone());
+            if !ambiguous.contains(&(name, call.clone())) {
+                names.entry(name).or_default().push(call.clone());
+            }
             let (other, other_call) = kinds.entry(part.manifest().kind()).or_insert_with(|| (name, call.clone()));
             if *other != name {
                 let (names, calls) = ([*other, name], [other_call.clone(), call]);
@@ -160,21 +163,24 @@ impl Composition {
     }
 
     /// One provider is needed of what is required, and of what is wanted.
-    fn check_ambiguity(&mut self) {
+    /// Returns those of which there are several.
+    fn check_ambiguity(&mut self) -> BTreeSet<(ComponentName, String)> {
         let mut users = BTreeMap::<Capability, BTreeSet<ComponentName>>::new();
         for part in &self.parts {
             for capability in part.manifest().requires.iter().chain(&part.manifest().wants) {
                 users.entry(capability).or_default().insert(part.manifest().name);
             }
         }
+        let mut ambiguous = BTreeSet::new();
         for (capability, by) in users {
-            let providers: Vec<_> = self.providers(capability).map(|at| self.parts[at].named()).collect();
-            let distinct: BTreeSet<_> = providers.iter().map(|(name, _)| name).collect();
-            if distinct.len() > 1 {
-                let by = by.into_iter().collect();
+            let providers: BTreeSet<_> = self.providers(capability).map(|at| self.parts[at].named()).collect();
+            if providers.len() > 1 {
+                ambiguous.extend(providers.iter().cloned());
+                let (providers, by) = (providers.into_iter().collect(), by.into_iter().collect());
                 self.faults.insert(WiringFault::Ambiguous { capability, providers, by });
             }
         }
+        ambiguous
     }
 
     /// The other parts that provide one of `capabilities`; what a part

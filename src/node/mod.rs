@@ -33,6 +33,7 @@
 pub mod app;
 mod builder;
 mod callbacks;
+mod client;
 mod compose;
 mod config;
 mod config_keys;
@@ -47,8 +48,10 @@ mod start;
 mod stats;
 mod window;
 
+pub use crate::transport::Security;
 pub use app::SlowCallback;
 pub use builder::Node;
+pub use client::Client;
 pub use config::{Config, ConfigError, config_example};
 pub use error::{SendError, StartError};
 pub use message::{Body, Incoming, Message, MessageType, Typed};

@@ -14,9 +14,11 @@ use super::queue::Event;
 use super::trace::What;
 use super::world::World;
 use crate::component::{Boot, DiskDone, Item};
+use crate::envelope::Content;
 use crate::error::{CallError, Fault};
 use crate::id::{Kind, MessageId};
 use crate::time::Time;
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -189,10 +191,20 @@ impl World {
         let mut recorder = std::mem::take(&mut self.recorder);
         recorder.bytes.clear();
         std::mem::swap(&mut recorder.heard, &mut self.nodes[node].heard);
+        let life = self.nodes[node].life();
         let it = &mut self.nodes[node].cells[cell];
         let Body::Component(component) = &mut it.body else { return };
         let mut result = Ok(());
         for item in it.mailbox.drain(..taken) {
+            if let (Item::Delivered(delivered), true) = (&item, it.kind == Kind::of(APP)) {
+                for (index, message) in delivered.batch.iter().enumerate() {
+                    let id = MessageId { index: delivered.id.index + index as u32, ..delivered.id };
+                    let (Content::Bytes(body) | Content::Typed(_, body)) =
+                        Content::take(message).unwrap_or(Content::Bytes(message));
+                    let body = Bytes::copy_from_slice(body);
+                    self.trace.push(self.now, life, What::Delivered { id, body });
+                }
+            }
             result = component.step(item, clock, &mut recorder);
             if result.is_err() {
                 break;

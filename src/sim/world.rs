@@ -7,7 +7,9 @@ use super::node::{Body, Node};
 use super::queue::Queue;
 use super::recorder::Recorder;
 use super::trace::{Trace, What};
+use crate::codec::BatchBuilder;
 use crate::component::{Erased, Inspection, Item, Progress, ReplyTo, Stack, Target, Token};
+use crate::envelope::Content;
 use crate::error::{CallError, Fault};
 use crate::event::{AnyEvent, Event};
 use crate::id::{Kind, Life, MessageId};
@@ -232,13 +234,29 @@ impl World {
     /// Like [`World::broadcast`], to `target`.
     pub fn send(&mut self, node: NodeIndex, via: Kind, target: Target, body: impl AsRef<[u8]>) -> bool {
         self.ensure_started();
-        let Some(app) = self.app(node) else { return false };
-        app.broadcast(via, target, body.as_ref());
+        if let Some(app) = self.app(node) {
+            app.broadcast(via, target, body.as_ref());
+        } else if !self.request_for_app(node, via, target, body.as_ref()) {
+            return false;
+        }
         let body = Bytes::copy_from_slice(body.as_ref());
         let life = self.nodes[node.0].life();
         self.trace.push(self.now, life, What::Broadcast { via, target, body });
         if let Some(cell) = self.nodes[node.0].cell(Kind::of(APP)) {
             self.wake(node.0, cell);
+        }
+        true
+    }
+
+    /// Asks a delivery in the name of the stack's own component `app`, whose
+    /// messages are [`Content`].
+    fn request_for_app(&mut self, node: NodeIndex, via: Kind, target: Target, body: &[u8]) -> bool {
+        let from = Kind::of(APP);
+        let (Some(_), Some(via)) = (self.nodes[node.0].cell(from), self.nodes[node.0].cell(via)) else { return false };
+        let mut builder = BatchBuilder::default();
+        builder.push(|out| Content::Bytes(body).put(out));
+        if let Some(batch) = builder.take() {
+            self.hand(node.0, via, Item::Request { from, target, batch });
         }
         true
     }

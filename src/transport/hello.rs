@@ -185,4 +185,9 @@ impl Refusal {
             Refusal::Stopping => "stopping",
         }
     }
+
+    /// Whether another attempt may soon succeed.
+    pub(super) fn passes(&self) -> bool {
+        matches!(self, Refusal::OtherDial | Refusal::NotAPeer { .. })
+    }
 }

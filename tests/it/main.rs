@@ -6,6 +6,7 @@ mod cli_commands;
 mod cli_mesh;
 mod contract_raft;
 mod contract_stream;
+mod examples;
 mod layers;
 mod members;
 mod node_api;

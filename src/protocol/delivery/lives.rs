@@ -60,15 +60,7 @@ impl Broadcast {
     }
 
     pub(super) fn voter_ended(&mut self, life: Life, cx: Cx<'_, '_>) {
-        let stranger = life.node != self.me.node && !life.node.is_client();
-        let unmet = stranger && self.voters.awaits_absent() && self.voter && self.holds();
-        let slot = self.voters.slot_of_node(life.node).or_else(|| unmet.then(|| self.voters.place(life.node)));
-        let Some(slot) = slot else {
-            if self.origins.contains_key(&life) {
-                self.end_origin(life, cx); // known from others only
-            }
-            return;
-        };
+        let Some(slot) = self.voters.slot_of_node(life.node) else { return };
         if self.is(Mutant::ForgetIncarnation) {
             return;
         }
@@ -89,7 +81,7 @@ impl Broadcast {
     }
 
     /// The life in `slot` is over or not the newest: nothing it said counts.
-    pub(super) fn void(&mut self, slot: usize, cx: Cx<'_, '_>) {
+    fn void(&mut self, slot: usize, cx: Cx<'_, '_>) {
         self.retract(slot, cx);
         let voter = &mut self.voters.slots[slot];
         voter.life = None;

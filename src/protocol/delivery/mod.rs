@@ -38,10 +38,6 @@
 
 mod best_effort;
 mod broadcast;
-#[cfg(test)]
-mod chaos;
-#[cfg(test)]
-mod cluster;
 mod config;
 mod deliver;
 mod ended;
@@ -58,8 +54,6 @@ mod pressure;
 mod progress;
 mod receive;
 mod repair;
-#[cfg(test)]
-mod schedules;
 mod voters;
 mod window;
 

@@ -20,9 +20,9 @@
 mod config;
 mod detector;
 mod estimator;
-pub mod fixed;
-pub mod growing;
-pub mod phi;
+mod fixed;
+mod growing;
+mod phi;
 #[cfg(test)]
 mod tests;
 
