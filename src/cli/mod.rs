@@ -13,6 +13,7 @@ mod terminal;
 mod values;
 mod verdict;
 
+mod health;
 mod keygen;
 mod mesh;
 mod node;
@@ -48,6 +49,7 @@ enum Command {
     Node(node::Args),
     Soak(soak::Args),
     Keygen(keygen::Args),
+    Health(health::Args),
     Verdict(verdict_command::Args),
     Bench(bench::Args),
     #[command(hide = true)]
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Command::Node(args) => node::run(args, &terminal),
         Command::Soak(args) => soak::run(args, &terminal),
         Command::Keygen(args) => keygen::run(&args, &terminal),
+        Command::Health(args) => health::run(&args, &terminal),
         Command::Verdict(args) => verdict_command::run(&args, &terminal),
         Command::Bench(args) => bench::run(&args, &terminal),
         Command::BenchChild(args) => bench::run_child(&args),
