@@ -4,7 +4,7 @@
 use super::counters::count;
 use super::letters::{self, Kept};
 use super::live::Live;
-use super::mailbox::{Mail, Mailbox, Running, weight};
+use super::mailbox::{Mailbox, Running, weight};
 use super::out::{Out, OutState};
 use super::timers::Due;
 use crate::component::{AnyComponent, ComponentName, Item, Role, StreamId, Token};
@@ -19,8 +19,6 @@ const DRAIN_ITEMS_MAX: usize = 256;
 /// Bytes of blocks and batches handled between two flushes at most: what is to
 /// be acknowledged must not wait for a whole window.
 const DRAIN_BYTES_MAX: usize = 256 << 10;
-/// Items that are run in place together; more are worth a thread.
-const IN_PLACE_ITEMS_MAX: usize = 8;
 
 /// Why a component fell.
 #[derive(Clone, Debug)]
@@ -42,8 +40,8 @@ pub(super) struct Cell {
     out: OutState,
     /// Until when the component's thread sleeps.
     armed: Option<Time>,
-    /// Inputs that were taken from the mailbox and not handled, because the
-    /// component fell: at most two.
+    /// What of the input under which it fell is to be handed over again: at most
+    /// one item, and one more if it falls over what it is told at its new start.
     backlog: VecDeque<Item>,
     /// Whether the first of them is the one under which it fell.
     suspect: bool,
@@ -92,7 +90,7 @@ impl Cell {
         matches!(self.state, State::Up(_)) && self.backlog.is_empty()
     }
 
-    /// One turn of the component's thread, which woke up with `first`.
+    /// One turn of the component's thread.
     ///
     /// 1. What was left over from a fall comes first, then the timers that are
     ///    due.
@@ -102,40 +100,13 @@ impl Cell {
     /// 4. Open blocks are sealed, and what it asked for is performed in order.
     /// 5. The items count as handled, and the next timer says how long the
     ///    thread may sleep.
-    pub(super) fn turn(&mut self, live: &Live, mailbox: &Mailbox, first: Option<Mail>) -> Next {
-        let now = live.now();
-        self.out.now = now;
-        count(&live.counts().wakes);
-        let (mut items, mut bytes) = (0, 0);
-        self.overdue(live, now); // 1
-        let mut mail = first;
-        while let State::Up(_) = self.state {
-            match mail.take() {
-                // 2
-                Some(Mail::Item(item)) => {
-                    items += 1;
-                    bytes += weight(&item);
-                    self.step(live, item, now, Chance::First);
-                }
-                Some(Mail::Wake) | None => {}
-            }
-            if items >= DRAIN_ITEMS_MAX || bytes >= DRAIN_BYTES_MAX {
-                break;
-            }
-            match mailbox.receiver.try_recv() {
-                Ok(next) => mail = Some(next),
-                Err(_) => break,
-            }
+    pub(super) fn turn(&mut self, live: &Live, mailbox: &Mailbox) -> Next {
+        let now = self.clock(live);
+        let overdue = self.overdue(live, now); // 1
+        if self.drain(live, mailbox, now, overdue) {
+            count(&live.counts().wakes);
         }
-        if let Some(Mail::Item(item)) = mail.take() {
-            // It was down, or fell before it came to the mail.
-            items += 1;
-            bytes += weight(&item);
-            self.backlog.push_back(item);
-        }
-        self.flush(live, now); // 3, 4
-        mailbox.handled(items, bytes); // 5
-        self.armed = self.out.timers.next();
+        self.armed = self.out.timers.next(); // 5
         match &self.state {
             State::Up(_) => Next::Sleep(self.armed),
             State::Down(fall) => Next::Mend(fall.clone()),
@@ -143,29 +114,49 @@ impl Cell {
         }
     }
 
-    /// A run in place: the items that were handled are taken from `items`.
-    pub(super) fn in_place(&mut self, live: &Live, mailbox: &Mailbox, items: &mut Vec<Item>) {
-        let _running = Running::enter();
-        let now = live.now();
-        self.out.now = now;
-        count(&live.counts().in_place);
-        for item in items.drain(..) {
-            if self.is_up() {
-                self.step(live, item, now, Chance::First);
-            } else {
-                mailbox.queue(item);
+    /// A run in place: as a turn, but what is due or fell is left to the
+    /// component's thread, which is woken for it. False if it has to go on.
+    pub(super) fn in_place(&mut self, live: &Live, mailbox: &Mailbox) -> bool {
+        if self.is_up() {
+            let _running = Running::enter();
+            let now = self.clock(live);
+            if self.drain(live, mailbox, now, false) {
+                count(&live.counts().in_place);
+            }
+            let next = self.out.timers.next();
+            let sooner = next.is_some_and(|next| self.armed.is_none_or(|armed| next < armed));
+            if sooner {
+                self.armed = next;
+                mailbox.wake();
             }
         }
-        self.flush(live, now);
-        let sooner = match (self.out.timers.next(), self.armed) {
-            (Some(next), Some(armed)) => next < armed,
-            (next, None) => next.is_some(),
-            (None, Some(_)) => false,
-        };
-        if sooner || !self.is_up() {
-            self.armed = self.out.timers.next();
+        if !self.is_up() {
             mailbox.wake();
         }
+        self.is_up()
+    }
+
+    fn clock(&mut self, live: &Live) -> Time {
+        self.out.now = live.now();
+        self.out.now
+    }
+
+    /// Steps 2 to 4, and the first half of 5. True if there was anything to do;
+    /// `begun` says that there was.
+    fn drain(&mut self, live: &Live, mailbox: &Mailbox, now: Time, begun: bool) -> bool {
+        let (mut items, mut bytes) = (0, 0);
+        while self.is_up() && items < DRAIN_ITEMS_MAX && bytes < DRAIN_BYTES_MAX {
+            let Ok(item) = mailbox.receiver.try_recv() else { break };
+            items += 1;
+            bytes += weight(&item);
+            self.step(live, item, now, Chance::First);
+        }
+        let worked = begun || items > 0;
+        if worked {
+            self.flush(live, now);
+            mailbox.handled(items, bytes);
+        }
+        worked
     }
 
     /// Puts a component made anew in the place of the fallen one; `told` is
@@ -179,15 +170,19 @@ impl Cell {
         }
     }
 
-    /// What a fall left behind, and the timers that are due.
-    fn overdue(&mut self, live: &Live, now: Time) {
+    /// What a fall left behind, and the timers that are due; true if there was
+    /// anything.
+    fn overdue(&mut self, live: &Live, now: Time) -> bool {
+        let mut any = false;
         while let State::Up(_) = self.state
             && let Some(item) = self.backlog.pop_front()
         {
+            any = true;
             let chance = if std::mem::take(&mut self.suspect) { Chance::Second } else { Chance::First };
             self.step(live, item, now, chance);
         }
         while let (State::Up(_), Some(due)) = (&self.state, self.out.timers.due(now)) {
+            any = true;
             let item = match due {
                 Due::Timer(timer) => Item::Timer(timer),
                 Due::Call(token) => {
@@ -197,6 +192,7 @@ impl Cell {
             };
             self.step(live, item, now, Chance::Lost);
         }
+        any
     }
 
     fn step(&mut self, live: &Live, item: Item, now: Time, chance: Chance) {
@@ -319,17 +315,4 @@ fn caught(live: &Live, run: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fa
 pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("without a message").to_owned()
-}
-
-/// Hands items to a component: in place if it is idle, else to its thread.
-pub(super) fn hand_over(live: &Live, mailbox: &Mailbox, items: &mut dyn Iterator<Item = Item>) {
-    let Some(mut cell) = mailbox.idle() else {
-        return items.for_each(|item| mailbox.queue(item));
-    };
-    let mut few: Vec<Item> = items.take(IN_PLACE_ITEMS_MAX).collect();
-    if few.len() < IN_PLACE_ITEMS_MAX {
-        cell.in_place(live, mailbox, &mut few);
-    } else {
-        few.into_iter().chain(items).for_each(|item| mailbox.queue(item));
-    }
 }

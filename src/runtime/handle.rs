@@ -100,11 +100,8 @@ impl Handle {
         };
         let mailbox = &live.mailboxes[index];
         mailbox.room();
-        let (number, idle) = mailbox.numbered(|| (number(live.me), Item::Request { from, target, batch }));
-        if let Some((mut cell, item)) = idle {
-            cell.in_place(&live, mailbox, &mut vec![item]);
-        }
-        Ok(number)
+        let item = Item::Request { from, target, batch };
+        Ok(mailbox.numbered(&live, item, || number(live.me)))
     }
 
     /// Calls the component of kind `to` with a boxed `C::Call` and waits for

@@ -1,6 +1,6 @@
 //! One life of a node: its components' mailboxes, and the ways between them.
 
-use super::cell::{self, Cell};
+use super::cell::Cell;
 use super::counters::{Counts, count};
 use super::disk;
 use super::mailbox::Mailbox;
@@ -105,7 +105,7 @@ impl Live {
     }
 
     pub(super) fn hand_over(&self, to: usize, items: &mut dyn Iterator<Item = Item>) {
-        cell::hand_over(self, &self.mailboxes[to], items);
+        self.mailboxes[to].hand_over(self, items);
     }
 
     pub(super) fn hand(&self, to: usize, item: Item) {

@@ -1,5 +1,5 @@
-//! A component's mailbox and the two ways in: through the channel to its
-//! thread, or in place on the thread that hands an item over.
+//! A component's mailbox, and who runs the component: its own thread, or in
+//! place the thread that hands an item over.
 //!
 //! **Bound.** The channel itself refuses nothing, because what arrives in it
 //! is bounded where it is made: messages of peers by the window of their
@@ -11,28 +11,31 @@
 //! waits for an edge.
 //!
 //! **In place.** Waking a sleeping thread costs about 20 us, more than most
-//! steps. Whoever hands an item to an idle `Run::InPlace` component runs it
-//! itself. *Idle* is decided by `pending` and the cell's lock:
+//! steps. So whoever sent an item to a `Run::InPlace` component attends to the
+//! mailbox itself:
 //!
-//! 1. who sends through the channel raises `pending` first and sends then;
-//! 2. the component's thread lowers `pending` only after the items are
-//!    handled, still holding the lock;
-//! 3. in place needs the lock (`try_lock`, never waited for) *and*, read under
-//!    it, `pending == 0`.
+//! 1. the item is sent through the channel first, always: one queue, so each
+//!    producer's items keep their order whoever runs the component;
+//! 2. `try_lock` the cell. If that fails, somebody runs the component now, and
+//!    it is up to them;
+//! 3. drain the mailbox and let go of the cell;
+//! 4. look again: if there is mail, go back to 2.
 //!
-//! So an item handed over in place cannot pass an earlier one of the same
-//! producer: that one was either handled in place (before), or had raised
-//! `pending`, which is zero again only when it is handled. Producers do not
-//! order among one another, as with any channel. Nobody waits for a cell while
-//! holding another one, so there is no deadlock; a component that is running
-//! further up the same stack fails `try_lock` and gets its item through the
-//! channel. At most [`DEPTH_MAX`] components run on one stack.
+//! No item is forgotten: who fails in 2 sent before somebody's 3 ended, and
+//! that somebody looks again in 4. After [`ROUNDS_MAX`] rounds, or where it is
+//! not allowed to run in place, the sender wakes the component's thread, which
+//! does the same steps until nothing is left and then parks. Nobody waits for a
+//! cell while holding another one, except a component's thread, which holds
+//! nothing, so there is no deadlock: a component that is running further up the
+//! same stack fails 2. At most [`DEPTH_MAX`] components run on one stack.
 
 use super::cell::Cell;
+use super::live::Live;
 use crate::component::{Item, Manifest, Run, StreamInput};
 use std::cell::Cell as Local;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::Thread;
 
 /// Items that may wait in a mailbox before the edge waits.
 const EDGE_ITEMS_MAX: usize = 1024;
@@ -42,18 +45,18 @@ const EDGE_BYTES_MAX: usize = 8 << 20;
 /// How many components may run on one stack, the one at its bottom included.
 const DEPTH_MAX: u32 = 3;
 
-/// What a mailbox carries.
-pub(super) enum Mail {
-    /// An input.
-    Item(Item),
-    /// Look again: a timer was set in place, the component fell, or the life
-    /// is over.
-    Wake,
-}
+/// How often a sender attends to one mailbox before its thread takes over.
+const ROUNDS_MAX: usize = 4;
+/// Items handed over together that are run in place; more are worth a thread.
+const IN_PLACE_ITEMS_MAX: usize = 8;
 
 pub(super) struct Mailbox {
-    sender: flume::Sender<Mail>,
-    pub(super) receiver: flume::Receiver<Mail>,
+    sender: flume::Sender<Item>,
+    /// Only who holds the cell takes items out.
+    pub(super) receiver: flume::Receiver<Item>,
+    /// The component's thread, parked while there is no mail: set before
+    /// anything can arrive.
+    thread: OnceLock<Thread>,
     /// Items sent and not yet handled.
     pending: AtomicUsize,
     /// Their bytes.
@@ -104,6 +107,7 @@ impl Mailbox {
         Mailbox {
             sender,
             receiver,
+            thread: OnceLock::new(),
             pending: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             in_place: manifest.run == Run::InPlace,
@@ -116,34 +120,67 @@ impl Mailbox {
         }
     }
 
-    /// Sends through the channel.
-    pub(super) fn queue(&self, item: Item) {
+    pub(super) fn runs_on(&self, thread: Thread) {
+        // Set once, by who started the thread.
+        let _ = self.thread.set(thread);
+    }
+
+    /// Sends an item, and leaves it to others to attend to it.
+    fn send(&self, item: Item) {
         self.bytes.fetch_add(weight(&item), Ordering::SeqCst);
         self.pending.fetch_add(1, Ordering::SeqCst);
         // The receiver lives beside the sender, so this cannot fail.
-        let _ = self.sender.send(Mail::Item(item));
+        let _ = self.sender.send(item);
     }
 
+    /// Sends an item to the component's thread.
+    pub(super) fn queue(&self, item: Item) {
+        self.send(item);
+        self.wake();
+    }
+
+    /// Lets the component's thread look again: at its mail, a timer that was
+    /// set in place, its fall, the end of its life.
     pub(super) fn wake(&self) {
-        let _ = self.sender.send(Mail::Wake);
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Sends items and attends to them: in place if that is possible.
+    pub(super) fn hand_over(&self, live: &Live, items: &mut dyn Iterator<Item = Item>) {
+        let mut sent = 0;
+        for item in items {
+            self.send(item);
+            sent += 1;
+        }
+        self.attend(live, sent);
+    }
+
+    fn attend(&self, live: &Live, sent: usize) {
+        if self.in_place && DEPTH.get() < DEPTH_MAX && sent <= IN_PLACE_ITEMS_MAX {
+            for _ in 0..ROUNDS_MAX {
+                let mut cell = match self.cell.try_lock() {
+                    Ok(cell) => cell,
+                    Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                    Err(TryLockError::WouldBlock) => return,
+                };
+                let up = cell.in_place(live, self);
+                drop(cell);
+                if self.receiver.is_empty() {
+                    return;
+                }
+                if !up {
+                    break;
+                }
+            }
+        }
+        self.wake();
     }
 
     /// Items sent and not yet handled.
     pub(super) fn pending(&self) -> usize {
         self.pending.load(Ordering::SeqCst)
-    }
-
-    /// The cell, if the component may be run by this thread now.
-    pub(super) fn idle(&self) -> Option<MutexGuard<'_, Cell>> {
-        if !self.in_place || DEPTH.get() >= DEPTH_MAX || self.pending() > 0 {
-            return None;
-        }
-        let cell = match self.cell.try_lock() {
-            Ok(cell) => cell,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        (self.pending() == 0 && cell.is_up()).then_some(cell)
     }
 
     /// The cell; only for the component's own thread.
@@ -181,20 +218,16 @@ impl Mailbox {
         self.waiting.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Takes a place for what `number` numbers: the cell, if the component is
-    /// idle; else `queue` has to send at once. No component runs meanwhile on
-    /// this thread, so `number` may take the user's locks.
-    pub(super) fn numbered<T>(&self, number: impl FnOnce() -> (T, Item)) -> (T, Option<(MutexGuard<'_, Cell>, Item)>) {
-        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = self.idle();
-        let (number, item) = number();
-        match idle {
-            Some(cell) => (number, Some((cell, item))),
-            None => {
-                self.queue(item);
-                (number, None)
-            }
-        }
+    /// Sends what `number` numbers and attends to it. No component runs on
+    /// this thread before `number` has returned, so it may take the user's
+    /// locks.
+    pub(super) fn numbered<T>(&self, live: &Live, item: Item, number: impl FnOnce() -> T) -> T {
+        let numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = number();
+        self.send(item);
+        drop(numbering);
+        self.attend(live, 1);
+        number
     }
 
     /// The component takes no more: whoever waits for room goes on.

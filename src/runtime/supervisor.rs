@@ -135,9 +135,9 @@ impl Supervisor {
         }
     }
 
-    /// Begins a life: mailboxes first, then links, then threads in start
-    /// order. Every mailbox holds `Started` before anything can reach it, and
-    /// what components send meets links.
+    /// Begins a life: mailboxes first, then threads in start order, then links;
+    /// then the threads may run. Every mailbox holds `Started` before anything
+    /// else can reach it, and what components send meets links.
     fn begin(&self, me: Life, bound: Option<Bound>, old: Option<Life>, why: &str) -> Result<Begun, StartError> {
         let (voters, voter) = bound.as_ref().map_or((1, true), |bound| (bound.voters, bound.voter));
         let boot = Boot { me, name: self.node.options.name.clone(), voters, voter };
@@ -147,21 +147,40 @@ impl Supervisor {
             mailbox.queue(Item::Started(live.boot.clone()));
         }
         let mut begun = Begun { live: live.clone(), threads: Vec::new() };
-        if let Some(bound) = bound {
-            let links = Links::start(bound, Arc::new(Entry { live: Arc::downgrade(&live) }));
-            live.linked(Box::new(Arc::new(links.inspect_err(|_| live.end())?)));
-        }
+        // Closed when the components may run.
+        let (gate, closed) = flume::bounded::<()>(0);
         for (index, factory) in self.node.stack.factories.iter().enumerate() {
-            let life = live.clone();
+            let (life, closed) = (live.clone(), closed.clone());
             let name = format!("nw-{}-{}", self.node.options.name, factory.manifest().name);
-            match Builder::new().name(name).spawn(move || thread::run(&life, index)) {
-                Ok(thread) => begun.threads.push(thread),
+            let thread = Builder::new().name(name).spawn(move || {
+                let _ = closed.recv();
+                thread::run(&life, index);
+            });
+            match thread {
+                Ok(thread) => {
+                    live.mailboxes[index].runs_on(thread.thread().clone());
+                    begun.threads.push(thread);
+                }
                 Err(error) => {
+                    live.end();
+                    drop(gate);
                     end(begun, false);
                     return Err(StartError::Thread(error));
                 }
             }
         }
+        if let Some(bound) = bound {
+            match Links::start(bound, Arc::new(Entry { live: Arc::downgrade(&live) })) {
+                Ok(links) => live.linked(Box::new(Arc::new(links))),
+                Err(error) => {
+                    live.end();
+                    drop(gate);
+                    end(begun, false);
+                    return Err(error.into());
+                }
+            }
+        }
+        drop(gate);
         log::info!(target: "nodewright::runtime", "{} lives as {me}: {why}", self.node.options.name);
         super::counters::count(&self.node.counts.lives);
         live.publish(AnyEvent::new(NewLife { old, new: me, why: why.to_owned() }));

@@ -3,15 +3,16 @@
 use super::cell::{Fall, Next};
 use super::counters::count;
 use super::live::Live;
-use super::mailbox::{Mail, Mailbox, Running};
+use super::mailbox::{Mailbox, Running};
 use super::node::Notice;
 use super::notice::Restarted;
 use super::supervisor::Budget;
 use crate::component::{Item, Role};
 use crate::error::Fault;
 use crate::event::AnyEvent;
+use crate::time::Time;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often a leaf may begin anew before the node does.
 const RESTARTS_MAX: usize = 5;
@@ -22,8 +23,7 @@ const REST: Duration = Duration::from_millis(20);
 
 /// Runs the component at `me` until it is stopped or its life is over.
 ///
-/// 1. Sleep until mail comes or a timer is due; nothing is held, nothing
-///    polled.
+/// 1. Park until mail comes or a timer is due; nothing is held, nothing polled.
 /// 2. Take the component and give it a turn: see [`Cell::turn`].
 /// 3. If it fell, mend it or tell the supervisor, and go on with 2.
 ///
@@ -31,36 +31,33 @@ const REST: Duration = Duration::from_millis(20);
 pub(super) fn run(live: &Live, me: usize) {
     let mailbox = &live.mailboxes[me];
     let mut budget = Budget::new(RESTARTS_MAX, RESTARTS_WITHIN, REST);
-    let mut sleep = None;
-    'life: loop {
-        let mut first = match sleep {
-            // 1
-            Some(at) => mailbox.receiver.recv_deadline(live.node.clock.instant(at)).ok(),
-            None => mailbox.receiver.recv().ok(),
-        };
-        loop {
-            if live.is_over() {
-                break 'life;
-            }
-            let running = Running::enter();
-            let next = mailbox.own().turn(live, mailbox, first.take()); // 2
-            drop(running);
-            match next {
-                Next::Sleep(at) => sleep = at,
-                Next::End => break 'life,
-                Next::Mend(fall) => {
-                    // 3
-                    if !mend(live, me, &fall, &mut budget) {
-                        break 'life;
-                    }
-                    continue;
-                }
-            }
-            break;
+    while !live.is_over() {
+        let running = Running::enter();
+        let next = mailbox.own().turn(live, mailbox); // 2
+        drop(running);
+        match next {
+            Next::Sleep(_) if !mailbox.receiver.is_empty() => {}
+            Next::Sleep(until) => park(live, until),                     // 1
+            Next::Mend(fall) if mend(live, me, &fall, &mut budget) => {} // 3
+            Next::Mend(_) | Next::End => break,
         }
     }
     mailbox.close();
     left_over(live, mailbox);
+}
+
+/// Parks until it is woken, or until then. Who sends wakes afterwards, so mail
+/// that comes after the mailbox was found empty ends the parking at once.
+fn park(live: &Live, until: Option<Time>) {
+    match until {
+        Some(until) => {
+            let left = live.node.clock.instant(until).saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                std::thread::park_timeout(left);
+            }
+        }
+        None => std::thread::park(),
+    }
 }
 
 /// Lets a fallen leaf begin anew; false if that is not for it to do.
@@ -93,9 +90,6 @@ fn mend(live: &Live, me: usize, fall: &Fall, budget: &mut Budget) -> bool {
 
 /// Counts and drops what nobody will handle.
 fn left_over(live: &Live, mailbox: &Mailbox) {
-    for mail in mailbox.receiver.try_iter() {
-        if let Mail::Item(_) = mail {
-            count(&live.counts().left_over);
-        }
-    }
+    let _cell = mailbox.own();
+    mailbox.receiver.try_iter().for_each(|_| count(&live.counts().left_over));
 }
