@@ -105,6 +105,11 @@ impl Book {
         *ended = (*ended).max(life.incarnation);
     }
 
+    /// Whether the life was ended, by decision or goodbye.
+    pub(super) fn is_over(&self, life: Life) -> bool {
+        self.ended.get(&life.node).is_some_and(|ended| *ended >= life.incarnation)
+    }
+
     /// A peer that has no slot is over: nothing of it is kept but its end.
     pub(super) fn forget(&mut self, life: Life) -> Option<Arc<Peer>> {
         let known = self.known.get(&life.node)?;
@@ -256,6 +261,9 @@ impl Book {
         };
         if let Some(bound) = slot.bound.filter(|bound| *bound != node) {
             return Err(taken(&slot.configured, bound.to_string()));
+        }
+        if let Some(named) = slot.configured.name.as_ref().filter(|named| **named != hello.name) {
+            return Err(taken(&slot.configured, format!("configured as {named}")));
         }
         if let Some(other) = elsewhere {
             let bound = format!("already met at {}: one node is listed twice", self.slots[other].configured);

@@ -18,12 +18,19 @@ const SPONSOR_ATTEMPTS: u32 = 3;
 /// The lesser id lets the greater one redial first.
 const COURTESY: Duration = Duration::from_millis(100);
 
+/// What the system may keep beyond what is under way: the rest waits in the
+/// link core, where heartbeats pass it.
+const NOT_SENT_BYTES_MAX: u32 = 256 << 10;
+
 /// How an attempt ended.
 enum Dialled {
-    /// There was a session; it is over.
-    Session,
+    /// There was a session of this length; it is over.
+    Session {
+        lasted: Duration,
+    },
     Failed {
         soon: bool,
+        why: String,
     },
     /// The address is this node's own.
     Myself,
@@ -33,6 +40,7 @@ enum Dialled {
 pub(super) fn slot_loop(shared: &Arc<Shared>, slot: usize) {
     let peer = shared.voters[slot].clone();
     let mut pauses = Pauses::new(shared, slot as u64);
+    let mut failed = 0u32;
     while peer.wait_unlinked() {
         let (configured, sessions) = (lock(&shared.book).slots[slot].configured.clone(), peer.sessions());
         if sessions > 0 && peer.who().is_some_and(|who| who.life.node > shared.mine.life.node) {
@@ -53,8 +61,17 @@ pub(super) fn slot_loop(shared: &Arc<Shared>, slot: usize) {
                 );
                 return;
             }
-            Dialled::Session => pauses.reset(),
-            Dialled::Failed { soon } => pauses.next(soon),
+            Dialled::Session { lasted } => {
+                failed = 0;
+                pauses.after_session(lasted)
+            }
+            Dialled::Failed { soon, why } => {
+                failed += 1;
+                if failed >= 4 && failed.is_power_of_two() && !peer.linked() {
+                    log::info!(target: "nodewright::link", "{configured} not linked after {failed} attempts: {why}");
+                }
+                pauses.next(soon)
+            }
         };
         if !peer.linked() && !shared.crew.pause(pause) {
             return;
@@ -68,9 +85,9 @@ pub(super) fn sponsor_loop(shared: &Arc<Shared>, sponsors: &[PeerAddr]) {
     let (mut at, mut failed) = (0, 0);
     loop {
         let pause = match dial(shared, &sponsors[at % sponsors.len()], Via::Sponsor) {
-            Dialled::Session => {
+            Dialled::Session { lasted } => {
                 failed = 0;
-                pauses.reset()
+                pauses.after_session(lasted)
             }
             Dialled::Failed { .. } | Dialled::Myself => {
                 failed += 1;
@@ -101,16 +118,16 @@ fn dial(shared: &Arc<Shared>, to: &PeerAddr, via: Via) -> Dialled {
             continue;
         }
         match attempt(shared, address, via) {
-            Ok(()) => return Dialled::Session,
+            Ok(lasted) => return Dialled::Session { lasted },
             Err(Failure::Refusing(Refusal::Myself) | Failure::Refused(Refusal::Myself)) => return Dialled::Myself,
             Err(error) => failure = error,
         }
     }
-    Dialled::Failed { soon: shared.failed(&failure, to) }
+    Dialled::Failed { soon: shared.failed(&failure, to), why: failure.to_string() }
 }
 
 /// Connects, shakes hands and reads until the session is over.
-fn attempt(shared: &Arc<Shared>, address: SocketAddr, via: Via) -> Result<(), Failure> {
+fn attempt(shared: &Arc<Shared>, address: SocketAddr, via: Via) -> Result<Duration, Failure> {
     let stream = TcpStream::connect_timeout(&address, shared.limits.connect_within)?;
     configure(&stream, shared)?;
     let dialling = Dialling::begin(shared, via);
@@ -125,10 +142,11 @@ fn attempt(shared: &Arc<Shared>, address: SocketAddr, via: Via) -> Result<(), Fa
     let attached = attached.inspect_err(|_| {
         judged.inspect(|life| shared.abandoned(*life));
     })?;
+    let begun = Instant::now();
     if let Some((peer, reading)) = attached {
         reading.run(shared, &peer);
     }
-    Ok(())
+    Ok(begun.elapsed())
 }
 
 /// Small writes leave at once; a dead other end is noticed.
@@ -140,6 +158,8 @@ pub(super) fn configure(stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     socket.set_tcp_keepalive(&alive)?;
     #[cfg(target_os = "linux")]
     socket.set_tcp_user_timeout(Some(unanswered))?;
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(NOT_SENT_BYTES_MAX)?;
     Ok(())
 }
 
@@ -185,9 +205,14 @@ impl Pauses {
         Pauses { first: max / 50, max, next: max / 50, rng }
     }
 
-    fn reset(&mut self) -> Duration {
+    /// A session that lasted is taken up again at once; one that broke right
+    /// away counts as a failed attempt.
+    fn after_session(&mut self, lasted: Duration) -> Duration {
+        if lasted < self.first {
+            return self.next(false);
+        }
         self.next = self.first;
-        Duration::ZERO
+        self.next(true)
     }
 
     fn next(&mut self, soon: bool) -> Duration {

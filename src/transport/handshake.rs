@@ -37,6 +37,16 @@ pub(super) enum Failure {
     Refusing(Refusal),
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Io(error) => error.fmt(f),
+            Failure::Refused(refusal) => write!(f, "refused there: {refusal}"),
+            Failure::Refusing(refusal) => write!(f, "refused here: {refusal}"),
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Failure::Io(error)

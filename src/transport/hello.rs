@@ -185,9 +185,4 @@ impl Refusal {
             Refusal::Stopping => "stopping",
         }
     }
-
-    /// Whether another attempt may soon succeed.
-    pub(super) fn passes(&self) -> bool {
-        matches!(self, Refusal::OtherDial | Refusal::NotAPeer { .. })
-    }
 }

@@ -16,8 +16,10 @@
 
 mod accept;
 mod admission;
+mod bound;
 pub mod client;
 mod config;
+mod crew;
 mod dial;
 mod handshake;
 mod hello;
@@ -25,12 +27,16 @@ pub mod keys;
 mod links;
 mod peer;
 mod reader;
+mod report;
 mod seal;
 mod shared;
+mod writer;
 
+pub use bound::Bound;
 pub use config::{Config, Credentials, Limits, PeerAddr, PeerAddrError, Security, StartError};
 pub use hello::Refusal;
-pub use links::{Bound, Counters, Cut, Links, PeerInfo};
+pub use links::{Cut, Links};
+pub use report::{Counters, PeerInfo};
 
 use crate::component::{Lane, PeerChange};
 use crate::id::{Kind, Life};

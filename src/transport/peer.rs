@@ -12,23 +12,16 @@
 
 use super::Inbound;
 use super::seal::Seal;
+use super::writer::{BYPASS_BYTES, Transmit};
 use crate::component::{EndedWhy, Lane, PeerRole};
 use crate::id::{Kind, Life};
 use crate::protocol::link::{self, Accept, Counters, FrameHeader, Link, Opened, What};
 use crate::time::Time;
 use bytes::Bytes;
-use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::time::{Duration, Instant};
-
-/// Below this much that waits, whoever pushes writes by itself and saves
-/// waking the writer (about 20 us).
-const BYPASS_BYTES: usize = 4 << 10;
-/// What the writer seals and writes at once: a few records, still in the
-/// processor's cache.
-const WRITE_BYTES: usize = 128 << 10;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// Locks; a panic of another holder left plain data, which stays usable.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -73,70 +66,36 @@ pub(super) struct Begun {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) gate: Mutex<()>,
-    transmit: Mutex<Transmit>,
-    state: Mutex<State>,
+    pub(super) transmit: Mutex<Transmit>,
+    pub(super) state: Mutex<State>,
     /// The writer waits here for something to write.
-    work: Condvar,
+    pub(super) work: Condvar,
     /// Dialling and leaving threads wait here for the session to change.
-    change: Condvar,
-    clock: Clock,
+    pub(super) change: Condvar,
+    pub(super) clock: Clock,
     heard: AtomicU64,
     pub(super) bytes_in: AtomicU64,
     pub(super) bytes_out: AtomicU64,
 }
 
 #[derive(Debug)]
-struct State {
-    link: Link,
-    epochs: u64,
-    socket: Option<Arc<TcpStream>>,
-    who: Option<Who>,
+pub(super) struct State {
+    pub(super) link: Link,
+    pub(super) epochs: u64,
+    pub(super) socket: Option<Arc<TcpStream>>,
+    pub(super) who: Option<Who>,
     /// The writer sleeps, until this time where there is one.
-    parked: Option<Option<Time>>,
+    pub(super) parked: Option<Option<Time>>,
     /// A record was cut short by a full socket: the writer goes on with it.
-    leftover: bool,
+    pub(super) leftover: bool,
     /// An end that no one told yet.
-    untold: Option<(Life, EndedWhy)>,
+    pub(super) untold: Option<(Life, EndedWhy)>,
     /// Somebody runs the writer.
-    writer: bool,
+    pub(super) writer: bool,
     /// Somebody waits for acknowledgements. Without this the dialler, which
     /// waits for other changes, would be woken by every one of them.
-    leaving: bool,
-    stopped: bool,
-}
-
-#[derive(Debug, Default)]
-struct Transmit {
-    session: Option<Writing>,
-    frames: Vec<(FrameHeader, Bytes)>,
-    /// A goodbye follows what is written next.
-    leaving: bool,
-    plain: Vec<u8>,
-    sealed: Vec<u8>,
-    written: usize,
-}
-
-struct Writing {
-    epoch: u64,
-    socket: Arc<TcpStream>,
-    seal: Arc<Seal>,
-    nonce: u64,
-}
-
-impl std::fmt::Debug for Writing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Writing(session {}, record {})", self.epoch, self.nonce)
-    }
-}
-
-/// What a turn of writing brought.
-#[derive(PartialEq, Eq)]
-enum Pumped {
-    /// There was nothing to write.
-    Nothing,
-    Wrote,
-    /// The socket is full.
-    Full,
+    pub(super) leaving: bool,
+    pub(super) stopped: bool,
 }
 
 impl Peer {
@@ -208,21 +167,11 @@ impl Peer {
                 return;
             }
         }
-        // Whoever holds the write half looks at the queue again after letting
-        // go of it, so nothing is forgotten when it is busy.
-        let transmit = match self.transmit.try_lock() {
-            Ok(transmit) => transmit,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        let full = self.pump(transmit, Wait::Never) == Pumped::Full;
-        let mut state = lock(&self.state);
-        state.leftover |= full;
-        self.poke(&mut state, self.clock.now());
+        self.bypass();
     }
 
     /// Wakes the writer if it sleeps longer than there is nothing to do.
-    fn poke(&self, state: &mut State, now: Time) {
+    pub(super) fn poke(&self, state: &mut State, now: Time) {
         let Some(until) = state.parked else { return };
         let sooner = |at| until.is_none_or(|until| at < until);
         if state.leftover || state.link.ready(now) || state.link.deadline().is_some_and(sooner) {
@@ -260,15 +209,7 @@ impl Peer {
         state.who = Some(who);
         state.leftover = false;
         state.socket = Some(connection.socket.clone());
-        *transmit = Transmit {
-            session: Some(Writing {
-                epoch,
-                socket: connection.socket,
-                seal: connection.seal,
-                nonce: connection.send_nonce,
-            }),
-            ..Transmit::default()
-        };
+        *transmit = Transmit::begin(epoch, connection);
         drop(transmit);
         self.poke(&mut state, self.clock.now());
         self.change.notify_all();
@@ -323,7 +264,7 @@ impl Peer {
     /// more. True if somebody has to tell it (see [`Peer::untold`]).
     pub(super) fn end(&self, life: Life, why: EndedWhy) -> bool {
         let mut state = lock(&self.state);
-        if state.link.peer() != Some(life) || state.untold.is_some() {
+        if state.link.peer() != Some(life) || state.link.ended() {
             return false;
         }
         state.link.end();
@@ -369,111 +310,9 @@ impl Peer {
         !state.stopped
     }
 
-    /// Waits until the peer has acknowledged everything, there is no session,
-    /// or the deadline passed; then says goodbye.
-    pub(super) fn leave(&self, deadline: Instant) {
-        let mut state = lock(&self.state);
-        state.leaving = true;
-        loop {
-            let owed = Lane::ALL.iter().any(|lane| state.link.queued_bytes(*lane) > 0);
-            let left = deadline.saturating_duration_since(Instant::now());
-            if !owed || state.socket.is_none() || left.is_zero() {
-                break;
-            }
-            state = self.change.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let Some(socket) = state.socket.clone() else { return };
-        drop(state);
-        // a peer that takes nothing must not hold up the goodbye to others
-        let _ = socket.set_write_timeout(Some(Duration::from_millis(200)));
-        while self.pump(lock(&self.transmit), Wait::AsLongAsItTakes) == Pumped::Wrote {}
-        let mut transmit = lock(&self.transmit);
-        transmit.leaving = true;
-        if self.pump(transmit, Wait::AsLongAsItTakes) == Pumped::Wrote {
-            let _ = socket.shutdown(Shutdown::Write);
-        }
-    }
-
     /// True for the one caller that is to run [`Peer::write_loop`].
     pub(super) fn claim_writer(&self) -> bool {
         !std::mem::replace(&mut lock(&self.state).writer, true)
-    }
-
-    /// The writer: sleeps until there is something to write.
-    pub(super) fn write_loop(&self) {
-        loop {
-            let mut state = lock(&self.state);
-            loop {
-                if state.stopped {
-                    return;
-                }
-                let now = self.clock.now();
-                if state.link.tick(now) || state.leftover {
-                    break;
-                }
-                let until = state.link.deadline();
-                state.parked = Some(until);
-                state = match until {
-                    None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
-                    Some(until) => {
-                        self.work.wait_timeout(state, until.since(now)).unwrap_or_else(PoisonError::into_inner).0
-                    }
-                };
-                state.parked = None;
-            }
-            state.leftover = false;
-            drop(state);
-            self.pump(lock(&self.transmit), Wait::AsLongAsItTakes);
-        }
-    }
-
-    /// One turn: what was cut short first, else what the link has to write,
-    /// sealed once and written once.
-    fn pump(&self, mut transmit: MutexGuard<'_, Transmit>, wait: Wait) -> Pumped {
-        let Transmit { session, frames, leaving, plain, sealed, written } = &mut *transmit;
-        let Some(writing) = session else { return Pumped::Nothing };
-        if *written == sealed.len() {
-            let mut state = lock(&self.state);
-            if state.link.epoch() != Some(writing.epoch) {
-                return Pumped::Nothing;
-            }
-            let now = self.clock.now();
-            state.link.transmit(now, WRITE_BYTES, &mut |header, block| frames.push((*header, block.clone())));
-            drop(state);
-            if frames.is_empty() && !*leaving {
-                return Pumped::Nothing;
-            }
-            sealed.clear();
-            plain.clear();
-            *written = 0;
-            for (header, block) in frames.drain(..) {
-                plain.extend_from_slice(&header.encode());
-                plain.extend_from_slice(&block);
-            }
-            if *leaving {
-                plain.extend_from_slice(&FrameHeader::leave().encode());
-            }
-            if writing.seal.seal(&mut writing.nonce, plain, sealed).is_err() {
-                return self.broken(session);
-            }
-        }
-        match wait.write(&writing.socket, &sealed[*written..]) {
-            Ok(bytes) => {
-                *written += bytes;
-                self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
-                if *written == sealed.len() { Pumped::Wrote } else { Pumped::Full }
-            }
-            Err(_) => self.broken(session),
-        }
-    }
-
-    /// Writing failed: the reader finds the connection cut and ends the session.
-    fn broken(&self, session: &mut Option<Writing>) -> Pumped {
-        if let Some(writing) = session.take() {
-            cut(&writing.socket);
-            lock(&self.state).link.closed(writing.epoch);
-        }
-        Pumped::Nothing
     }
 }
 
@@ -487,28 +326,8 @@ pub(super) enum Received {
     Left,
 }
 
-#[derive(Copy, Clone)]
-enum Wait {
-    AsLongAsItTakes,
-    Never,
-}
-
-impl Wait {
-    /// The bytes written.
-    fn write(self, mut socket: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
-        use rustix::net::{SendFlags, send};
-        match self {
-            Wait::AsLongAsItTakes => socket.write_all(bytes).map(|()| bytes.len()),
-            Wait::Never => match send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(written) => Ok(written),
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
-                Err(error) => Err(error.into()),
-            },
-        }
-    }
-}
-
-fn cut(socket: &TcpStream) {
+/// Ends a connection; its reader and its writer find out.
+pub(super) fn cut(socket: &TcpStream) {
     // it may be cut already
     let _ = socket.shutdown(Shutdown::Both);
 }

@@ -1,20 +1,20 @@
 //! What all threads of a node's links share.
 
+use super::Sink;
 use super::admission::{Book, Via};
 use super::config::{Limits, Security};
+use super::crew::Crew;
 use super::handshake::{Agreed, Failure};
 use super::hello::{Hello, Refusal};
 use super::keys::PublicKey;
 use super::peer::{Connection, Peer, Who, lock};
 use super::reader::Reading;
-use super::{Sink, StartError};
 use crate::component::{EndedWhy, PeerChange};
 use crate::id::{Kind, Life};
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Counts for people.
 #[derive(Debug, Default)]
@@ -26,8 +26,12 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn refused(&self, reason: &'static str) {
-        *lock(&self.refused).entry(reason).or_default() += 1;
+    /// Counts a refusal; how many there were for this reason.
+    pub(super) fn refused(&self, reason: &'static str) -> u64 {
+        let mut refused = lock(&self.refused);
+        let count = refused.entry(reason).or_default();
+        *count += 1;
+        *count
     }
 }
 
@@ -93,6 +97,13 @@ impl Shared {
         self.counters.sessions.fetch_add(1, Ordering::Relaxed);
         for (life, why) in begun.ended {
             self.tell_ended(life, why);
+        }
+        if lock(&self.book).is_over(who.life) {
+            // ended after it was judged: whoever did that may have come too
+            // early to find it here
+            peer.end(who.life, EndedWhy::Decided);
+            peer.untold();
+            return None;
         }
         if begun.joined {
             let Who { life, role, name, .. } = who.clone();
@@ -168,8 +179,7 @@ impl Shared {
     }
 
     /// Counts and says why a handshake failed; a life that others call over is
-    /// told to the node. How long to wait before the next attempt is up to the
-    /// caller: true if an early one may succeed.
+    /// told to the node. True if another attempt may succeed at once.
     pub(super) fn failed(&self, failure: &Failure, remote: &dyn std::fmt::Display) -> bool {
         let (refusal, by_us) = match failure {
             Failure::Io(error) => {
@@ -179,102 +189,21 @@ impl Shared {
             Failure::Refused(refusal) => (refusal, false),
             Failure::Refusing(refusal) => (refusal, true),
         };
-        self.counters.refused(refusal.name());
+        let count = self.counters.refused(refusal.name());
         let side = if by_us { "refused" } else { "is refused by" };
-        match refusal {
-            Refusal::OtherDial | Refusal::Myself | Refusal::Stopping => {
-                log::debug!(target: "nodewright::link", "{side} {remote}: {refusal}");
-            }
-            Refusal::NameClash { .. } => log::error!(target: "nodewright::link", "{side} {remote}: {refusal}"),
-            _ => log::warn!(target: "nodewright::link", "{side} {remote}: {refusal}"),
-        }
+        let level = match refusal {
+            Refusal::OtherDial | Refusal::Myself | Refusal::Stopping => log::Level::Debug,
+            _ if !count.is_power_of_two() => log::Level::Debug, // strangers must not flood the log
+            Refusal::NameClash { .. } => log::Level::Error,
+            _ => log::Level::Warn,
+        };
+        log::log!(target: "nodewright::link", level, "{} {side} {remote}: {refusal}", self.mine.name);
         if let (false, Refusal::Ended { at_least } | Refusal::Outlived { at_least }) = (by_us, refusal)
             && *at_least > self.mine.life.incarnation.0
             && !self.outlived.swap(true, Ordering::Relaxed)
         {
             self.sink.outlived(*at_least, format!("{remote}: {refusal}"));
         }
-        refusal.passes()
-    }
-}
-
-/// The threads, and the one signal that stops them.
-#[derive(Debug, Default)]
-pub(super) struct Crew {
-    state: Mutex<CrewState>,
-    change: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct CrewState {
-    running: usize,
-    stopped: bool,
-}
-
-impl Crew {
-    /// Starts a thread.
-    pub(super) fn spawn(
-        &self,
-        shared: &Arc<Shared>,
-        name: &str,
-        run: impl FnOnce(&Arc<Shared>) + Send + 'static,
-    ) -> Result<(), StartError> {
-        let shared = shared.clone();
-        lock(&self.state).running += 1;
-        let spawned = std::thread::Builder::new().name(name.to_string()).spawn(move || {
-            let leaving = Leaving(&shared);
-            run(&shared);
-            drop(leaving);
-        });
-        if let Err(error) = spawned {
-            lock(&self.state).running -= 1;
-            return Err(StartError::Thread(error));
-        }
-        Ok(())
-    }
-
-    pub(super) fn stopped(&self) -> bool {
-        lock(&self.state).stopped
-    }
-
-    /// Waits for this long; false if the crew is to stop.
-    pub(super) fn pause(&self, pause: Duration) -> bool {
-        let deadline = Instant::now() + pause;
-        let mut state = lock(&self.state);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if state.stopped || left.is_zero() {
-                return !state.stopped;
-            }
-            state = self.change.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-
-    /// Tells all to stop.
-    pub(super) fn stop(&self) {
-        lock(&self.state).stopped = true;
-        self.change.notify_all();
-    }
-
-    /// Waits until all have ended, or the deadline; how many have not.
-    pub(super) fn ended(&self, within: Duration) -> usize {
-        let deadline = Instant::now() + within;
-        let mut state = lock(&self.state);
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if state.running == 0 || left.is_zero() {
-                return state.running;
-            }
-            state = self.change.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
-}
-
-struct Leaving<'a>(&'a Arc<Shared>);
-
-impl Drop for Leaving<'_> {
-    fn drop(&mut self) {
-        lock(&self.0.crew.state).running -= 1;
-        self.0.crew.change.notify_all();
+        *refusal == Refusal::OtherDial
     }
 }

@@ -20,7 +20,7 @@ use crate::component::{
     Boot, Context, FailedWhy, Input, Inspection, Lane, Manifest, NetComponent, PeerChange, PeerRole, Target, To,
 };
 use crate::error::Fault;
-use crate::id::{Incarnation, Kind, Life, MessageId, NodeId};
+use crate::id::{Kind, Life, MessageId, NodeId};
 use crate::protocol::failure_detector::Suspicion;
 use crate::protocol::ordering::causal::Causal;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,8 +42,9 @@ pub struct Broadcast {
     /// Every linked life, by node.
     pub(super) peers: BTreeMap<NodeId, (Life, PeerRole)>,
     pub(super) origins: BTreeMap<Life, Origin>,
-    /// Greatest closed incarnation per node: nothing of it is left anywhere.
-    pub(super) closed: BTreeMap<NodeId, Incarnation>,
+    /// The last closed lives of each node, and where they ended: nothing else
+    /// is left of them here.
+    pub(super) closed: BTreeMap<Life, u64>,
     pub(super) causal: Option<Causal>,
     pub(super) joining: Joining,
     pub(super) pressure: Pressure,
@@ -61,13 +62,14 @@ pub struct Broadcast {
     pub(super) already: BTreeSet<(Life, u64)>,
     pub(super) scratch: Vec<u64>,
     pub(super) repair_set: bool,
+    /// How often repair saw that something waits for more of a closed life.
+    pub(super) hopeless: BTreeMap<Life, u32>,
     requests: Vec<Request>,
     pub(super) next_seq: u64,
 }
 
 /// Named timers.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-#[expect(missing_docs, reason = "private to the delivery directory")]
 pub enum Timer {
     Repair,
     Patience,
@@ -134,6 +136,7 @@ impl Broadcast {
             already: BTreeSet::new(),
             scratch: Vec::new(),
             repair_set: false,
+            hopeless: BTreeMap::new(),
             requests: Vec::new(),
             next_seq: 1,
             config,
@@ -208,7 +211,7 @@ impl Broadcast {
         let seq = self.next_seq;
         self.next_seq += 1;
         let stamp = self.config.clocks.stamp(batch.count());
-        let deps = self.causal.as_mut().map(Causal::dependencies).unwrap_or_default();
+        let deps = self.causal.as_ref().map(|causal| causal.dependencies(self.me)).unwrap_or_default();
         let head = Head::new(seq, request.channel, batch.count(), &stamp, &deps);
         if self.holds() {
             cx.send_with(To::All, Lane::Data, &Message::Data(head), batch.run());

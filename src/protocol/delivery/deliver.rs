@@ -24,7 +24,6 @@ use super::origin::{Held, Origin};
 use super::voters::{all_hold, majority_holds, unsuspected_hold};
 use crate::component::{DeliveredBatch, Lane, Target, To};
 use crate::id::{Life, MessageId};
-use crate::protocol::ordering::causal::Causal;
 
 impl Broadcast {
     /// Looks at every origin that something happened to: delivers, releases,
@@ -52,6 +51,9 @@ impl Broadcast {
             self.close_if_settled(life, cx);
         }
         self.dirty.clear();
+        if self.causal.as_ref().is_some_and(|causal| causal.held_back() > 0) {
+            self.watch_repair(cx);
+        }
         if !entries.is_empty() {
             cx.send(To::All, Lane::Control, &Message::Ack(entries));
         }
@@ -59,8 +61,8 @@ impl Broadcast {
 
     fn limit(&mut self, life: Life) -> u64 {
         let Some(origin) = self.origins.get(&life) else { return 0 };
-        if !self.joining.joined {
-            return 0;
+        if !self.joining.joined || self.awaits_state(life) {
+            return origin.offered;
         }
         let agreed = match self.guarantee {
             Guarantee::Uniform if !self.is(Mutant::DeliverFirstCopy) => {
@@ -70,6 +72,14 @@ impl Broadcast {
             _ => u64::MAX,
         };
         agreed.min(origin.have())
+    }
+
+    /// Causal order: what a peer broadcasts may follow from something that it
+    /// has closed, which is open here. It says so when it is linked, on another
+    /// lane: that is waited for.
+    fn awaits_state(&self, life: Life) -> bool {
+        let voter = self.voters.slot(life).map(|slot| &self.voters.slots[slot]);
+        self.causal.is_some() && voter.is_some_and(|voter| voter.linked && voter.report.is_none())
     }
 
     /// Hands what the guarantee allows to the order.
@@ -140,7 +150,8 @@ impl Broadcast {
     pub(super) fn begin_after(&mut self, life: Life, base: u64, cx: Cx<'_, '_>) {
         let Some(origin) = self.origins.get_mut(&life) else { return };
         let from = origin.delivered + 1;
-        if life == self.me || !origin.begin_after(base) {
+        let absurd = base > u64::MAX / 2; // no life counts so far: junk
+        if life == self.me || absurd || !origin.begin_after(base) {
             return;
         }
         self.gap(life, from, base, super::GapWhy::BeforeThisLife, cx);
@@ -162,17 +173,12 @@ impl Broadcast {
     /// Forgets an origin of which nothing is left anywhere.
     pub(super) fn close(&mut self, life: Life, cx: Cx<'_, '_>) {
         let Some(origin) = self.origins.remove(&life) else { return };
-        let closed = self.closed.entry(life.node).or_default();
-        *closed = life.incarnation.max(*closed);
+        self.remember_closed(life, origin.delivered);
         self.config.clocks.forget(life);
         self.feeds.close(life);
         let mut ready = Vec::new();
-        let awaited = self.causal.as_ref().map_or(0, |causal| causal.awaited(life));
-        if awaited > origin.delivered {
-            self.gap(life, origin.delivered + 1, awaited, super::GapWhy::NobodyHolds, cx);
-        }
         if let Some(causal) = &mut self.causal {
-            Causal::close(causal, life, &mut ready);
+            causal.close(life, origin.delivered, &mut ready);
         }
         for (origin, seq) in ready {
             self.deliver(origin, seq, life, cx);
@@ -186,7 +192,6 @@ impl Broadcast {
 
     /// The greatest number that any life is known to hold of an origin.
     pub(super) fn known(origin: &Origin) -> u64 {
-        let acked = origin.acked.iter().copied().filter(|acked| *acked != u64::MAX);
-        acked.max().unwrap_or(0).max(origin.have())
+        origin.acked.iter().copied().max().unwrap_or(0).max(origin.have())
     }
 }

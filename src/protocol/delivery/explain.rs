@@ -69,7 +69,7 @@ impl Broadcast {
             return if seen { "delivered here; best effort keeps nothing" } else { "never seen" }.into();
         }
         let Some(origin) = self.origins.get(&life) else {
-            let closed = self.closed.get(&life.node).is_some_and(|closed| life.incarnation <= *closed);
+            let closed = self.closed_at(life).is_some();
             return if closed {
                 "its sender's life is over and nothing of it is left to deliver"
             } else {

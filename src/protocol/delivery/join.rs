@@ -25,7 +25,7 @@ use super::broadcast::{Broadcast, Cx, Timer};
 use super::message::{Holding, Message};
 use super::voters::Report;
 use crate::component::{Lane, To};
-use crate::id::{Incarnation, Life, NodeId};
+use crate::id::Life;
 use std::collections::BTreeSet;
 
 /// How far this life has come.
@@ -47,7 +47,7 @@ impl Broadcast {
 
     fn state(&self, round: u32) -> Message {
         let holdings = self.origins.values().map(|origin| origin.holding()).collect();
-        let closed = self.closed.iter().map(|(node, incarnation)| (*node, *incarnation)).collect();
+        let closed = self.closed.iter().map(|(life, end)| (*life, *end)).collect();
         Message::State { round, joined: self.joining.joined, closed, holdings }
     }
 
@@ -58,35 +58,43 @@ impl Broadcast {
         slot: usize,
         round: u32,
         joined: bool,
-        closed: Vec<(NodeId, Incarnation)>,
+        closed: Vec<(Life, u64)>,
         holdings: Vec<Holding>,
         cx: Cx<'_, '_>,
     ) {
-        for (node, incarnation) in closed {
-            self.adopt_closed(Life { node, incarnation }, cx);
+        for (life, end) in closed {
+            self.adopt_closed(life, end, cx);
         }
         for holding in &holdings {
             // What a life holds that is not joined counts for nothing, except
             // that it has what it broadcast itself.
             if joined || holding.origin == from {
-                self.held_elsewhere(slot, *holding, cx);
+                self.held_elsewhere(from, slot, *holding, cx);
+            }
+            if let Some(origin) = self.origins.get_mut(&holding.origin).filter(|_| joined && holding.over) {
+                origin.report(slot);
+                self.touch(holding.origin);
             }
         }
         let holdings = if self.joining.joined { Vec::new() } else { holdings };
         let voter = &mut self.voters.slots[slot];
         let round = voter.report.as_ref().map_or(0, |report| report.round).max(round);
         voter.report = Some(Report { joined, round, holdings });
+        self.touch(from);
     }
 
     /// `slot`'s life holds this; what is missing here is asked for at once,
     /// since nobody will send it unasked.
-    fn held_elsewhere(&mut self, slot: usize, holding: Holding, cx: Cx<'_, '_>) {
+    fn held_elsewhere(&mut self, from: Life, slot: usize, holding: Holding, cx: Cx<'_, '_>) {
         let Holding { origin, base, have, over } = holding;
-        if self.record(origin, cx).is_none() {
+        if self.record_of_holder(origin, have, cx).is_none() {
+            if over {
+                self.tell_closed(from, origin, cx);
+            }
             return;
         }
-        if over && !self.voters.lives().any(|(_, life)| life == origin) {
-            self.end_origin(origin, cx);
+        if over {
+            self.heard_over(origin, cx);
         }
         self.begin_after(origin, base, cx);
         self.acked(slot, origin, have, cx);
@@ -97,17 +105,21 @@ impl Broadcast {
         }
     }
 
-    /// What others have closed was stable everywhere; it is not waited for.
-    fn adopt_closed(&mut self, life: Life, cx: Cx<'_, '_>) {
+    /// What others have closed was held by every life that they knew; a life
+    /// that they did not know is not owed it, and must not deliver it after
+    /// something that came later.
+    fn adopt_closed(&mut self, life: Life, end: u64, cx: Cx<'_, '_>) {
         let mine = life.node == self.me.node && life.incarnation >= self.me.incarnation;
-        let open = self.origins.keys().any(|open| open.node == life.node && open.incarnation <= life.incarnation);
-        if mine || open || self.closed.get(&life.node).is_some_and(|closed| *closed >= life.incarnation) {
+        if mine || self.closed_at(life).is_some() {
             return;
         }
-        self.closed.insert(life.node, life.incarnation);
+        if self.origins.contains_key(&life) {
+            return self.begin_after(life, end, cx);
+        }
+        self.remember_closed(life, end);
         let mut ready = Vec::new();
         if let Some(causal) = &mut self.causal {
-            causal.close(life, &mut ready);
+            causal.close(life, end, &mut ready);
         }
         for (origin, seq) in ready {
             self.deliver(origin, seq, origin, cx);

@@ -60,7 +60,15 @@ impl Broadcast {
     }
 
     pub(super) fn voter_ended(&mut self, life: Life, cx: Cx<'_, '_>) {
-        let Some(slot) = self.voters.slot_of_node(life.node) else { return };
+        let stranger = life.node != self.me.node && !life.node.is_client();
+        let unmet = stranger && self.voters.awaits_absent() && self.voter && self.holds();
+        let slot = self.voters.slot_of_node(life.node).or_else(|| unmet.then(|| self.voters.place(life.node)));
+        let Some(slot) = slot else {
+            if self.origins.contains_key(&life) {
+                self.end_origin(life, cx); // known from others only
+            }
+            return;
+        };
         if self.is(Mutant::ForgetIncarnation) {
             return;
         }
@@ -81,7 +89,7 @@ impl Broadcast {
     }
 
     /// The life in `slot` is over or not the newest: nothing it said counts.
-    fn void(&mut self, slot: usize, cx: Cx<'_, '_>) {
+    pub(super) fn void(&mut self, slot: usize, cx: Cx<'_, '_>) {
         self.retract(slot, cx);
         let voter = &mut self.voters.slots[slot];
         voter.life = None;

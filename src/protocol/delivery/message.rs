@@ -17,7 +17,7 @@
 //! must stay in order with payloads (`Answer`, the feed).
 
 use crate::component::Stamp;
-use crate::id::{Incarnation, Kind, Life, NodeId};
+use crate::id::{Kind, Life};
 use crate::protocol::ordering::causal::Dependencies;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -63,16 +63,15 @@ pub struct Holding {
 
 /// A message between the same delivery component of two nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "private to the delivery directory; the dialogue stands above")]
 pub enum Message {
     Data(Head),
     Relay { origin: Life, head: Head },
     Ack(Vec<(Life, u64)>),
     NewLife(Life),
     Join { round: u32 },
-    State { round: u32, joined: bool, closed: Vec<(NodeId, Incarnation)>, holdings: Vec<Holding> },
-    Report { origin: Life, have: u64 },
-    Closed(Life),
+    State { round: u32, joined: bool, closed: Vec<(Life, u64)>, holdings: Vec<Holding> },
+    Report { origin: Life, have: u64, again: bool },
+    Closed { origin: Life, end: Option<u64> },
     Pull { origin: Life, from: u64, to: u64 },
     Answer { origin: Life, base: u64, upto: u64 },
     Pause(bool),

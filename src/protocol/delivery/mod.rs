@@ -38,6 +38,10 @@
 
 mod best_effort;
 mod broadcast;
+#[cfg(test)]
+mod chaos;
+#[cfg(test)]
+mod cluster;
 mod config;
 mod deliver;
 mod ended;
@@ -54,6 +58,8 @@ mod pressure;
 mod progress;
 mod receive;
 mod repair;
+#[cfg(test)]
+mod schedules;
 mod voters;
 mod window;
 

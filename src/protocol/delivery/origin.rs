@@ -56,6 +56,8 @@ pub(super) struct Pull {
 pub(super) struct Over {
     /// This node has told all how much it holds.
     pub(super) reported: bool,
+    /// It was closed before: what others reported then is to be said again.
+    pub(super) reopened: bool,
 }
 
 /// The record of one origin's life.

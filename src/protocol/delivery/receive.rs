@@ -3,7 +3,7 @@
 use super::broadcast::{Broadcast, Cx};
 use super::config::Mutant;
 use super::message::{Head, Message};
-use super::origin::{Arrival, EARLY_MAX, Held, Origin};
+use super::origin::{Arrival, EARLY_MAX, Held, Origin, Over};
 use crate::codec::Batch;
 use crate::component::{PeerRole, Stamp};
 use crate::id::{Kind, Life};
@@ -43,8 +43,12 @@ impl Broadcast {
         match message {
             Message::Data(head) => {
                 // The origin holds what it sends: that much can be asked of it.
-                if let Some(origin) = self.record(from, cx) {
-                    origin.ack(slot, head.seq.min(origin.have() + EARLY_MAX));
+                match self.record(from, cx) {
+                    Some(origin) if origin.over.is_none() => {
+                        origin.ack(slot, head.seq.min(origin.have() + EARLY_MAX));
+                    }
+                    // What was reported of it must not grow by itself.
+                    _ => return self.dropped.unknown += 1,
                 }
                 self.arrived(from, head, body, cx);
             }
@@ -59,8 +63,8 @@ impl Broadcast {
             Message::State { round, joined, closed, holdings } => {
                 self.state_arrived(from, slot, round, joined, closed, holdings, cx);
             }
-            Message::Report { origin, have } => self.reported(from, slot, origin, have, cx),
-            Message::Closed(origin) => self.closed_elsewhere(slot, origin),
+            Message::Report { origin, have, again } => self.reported(from, slot, origin, have, again, cx),
+            Message::Closed { origin, end } => self.closed_elsewhere(slot, origin, end, cx),
             Message::Pull { origin, from: first, to } => self.pulled(from, origin, first, to, cx),
             Message::Answer { origin, base, upto } => self.answered(from, origin, base, upto, cx),
             _ => self.dropped.unknown += 1,
@@ -71,18 +75,40 @@ impl Broadcast {
     /// matter.
     pub(super) fn record(&mut self, life: Life, cx: Cx<'_, '_>) -> Option<&mut Origin> {
         if !self.origins.contains_key(&life) {
-            let closed = self.closed.get(&life.node).is_some_and(|closed| life.incarnation <= *closed);
+            let closed = self.closed_at(life).is_some();
             let future_me = life.node == self.me.node && life.incarnation > self.me.incarnation;
             let full = self.origins.len() >= ORIGINS_PER_VOTER * self.voters.configured.max(1);
             if closed || future_me || full || life.node.is_client() {
                 return None;
             }
             self.origins.insert(life, Origin::new(life));
+            if let Some(causal) = &mut self.causal {
+                causal.open(life);
+            }
             if life.node == self.me.node || self.voters.over(life) {
                 self.end_origin(life, cx);
             }
         }
         self.origins.get_mut(&life)
+    }
+
+    /// The record of an origin of which someone holds `have`: one that was
+    /// closed before that is opened again, behind its end.
+    pub(super) fn record_of_holder(&mut self, life: Life, have: u64, cx: Cx<'_, '_>) -> Option<&mut Origin> {
+        if let Some(Some(end)) = self.closed_at(life)
+            && have > end
+            && !self.origins.contains_key(&life)
+        {
+            let mut origin = Origin::new(life);
+            origin.begin_after(end);
+            origin.over = Some(Over { reopened: true, ..Over::default() });
+            self.origins.insert(life, origin);
+            if let Some(causal) = &mut self.causal {
+                causal.skip(life, end, &mut Vec::new());
+            }
+            self.end_origin(life, cx);
+        }
+        self.record(life, cx)
     }
 
     fn arrived(&mut self, life: Life, head: Head, body: Bytes, cx: Cx<'_, '_>) {
@@ -132,7 +158,12 @@ impl Broadcast {
 
     /// Notes that the life in `slot` holds `origin`'s batches up to `upto`.
     pub(super) fn acked(&mut self, slot: usize, origin: Life, upto: u64, cx: Cx<'_, '_>) {
-        let Some(record) = self.record(origin, cx) else { return };
+        let Some(record) = self.record_of_holder(origin, upto, cx) else {
+            if let Some(from) = self.voters.slots[slot].life {
+                self.tell_closed(from, origin, cx);
+            }
+            return;
+        };
         let lacking = upto > record.have();
         if record.ack(slot, upto) {
             self.voters.slots[slot].progress += 1;

@@ -8,13 +8,16 @@
 //! in agreement. Relaying on suspicion is the reliable rung's own, quicker way
 //! (eager-on-suspicion: Cachin, Guerraoui, Rodrigues, Algorithm 3.2).
 
-use super::Guarantee;
 use super::broadcast::{Broadcast, Cx, Timer};
 use super::config::Mutant;
 use super::message::Message;
 use super::origin::Pull;
+use super::{Gap, GapWhy, Guarantee};
 use crate::component::{Lane, To};
 use crate::id::Life;
+
+/// How often repair looks before what nobody mentioned is given up.
+const LOOKS_BEFORE_GAP: u32 = 2;
 
 impl Broadcast {
     /// Something is missing here that others hold: looks again after a while.
@@ -44,9 +47,37 @@ impl Broadcast {
                 self.pull(life, cx);
             }
         }
+        lacking |= self.give_up_on_closed(cx);
         if lacking {
             self.watch_repair(cx);
         }
+    }
+
+    /// Something held back waits for more of a closed life than it had when it
+    /// was closed. Somebody who holds it will say so, in what he acknowledges or
+    /// tells a new life; when all have had time for that, nobody holds it.
+    fn give_up_on_closed(&mut self, cx: Cx<'_, '_>) -> bool {
+        let Some(causal) = &mut self.causal else { return false };
+        let missing = causal.waits_for_closed();
+        self.hopeless.retain(|life, _| missing.iter().any(|(missing, _)| missing == life));
+        let told = self.voters.linked().all(|(slot, _)| self.voters.slots[slot].report.is_some());
+        let mut ready = Vec::new();
+        for (life, count) in missing {
+            let looks = self.hopeless.entry(life).or_insert(0);
+            *looks += u32::from(told);
+            if *looks > LOOKS_BEFORE_GAP {
+                let end = self.closed.get(&life).copied().unwrap_or(0);
+                let delivery = self.config.delivery;
+                cx.publish(Gap { delivery, origin: life, from: end + 1, to: count, why: GapWhy::NobodyHolds });
+                causal.close(life, count, &mut ready);
+            }
+        }
+        let waiting = causal.held_back() > 0;
+        for (origin, seq) in ready {
+            self.deliver(origin, seq, origin, cx);
+            self.touch(origin);
+        }
+        waiting
     }
 
     /// Asks one that holds more of `life` than this node, another one each
@@ -74,10 +105,7 @@ impl Broadcast {
     /// Answers a pull from what is held, as far as one answer goes.
     pub(super) fn pulled(&mut self, whom: Life, life: Life, from: u64, to: u64, cx: Cx<'_, '_>) {
         let Some(origin) = self.origins.get(&life) else {
-            if self.closed.get(&life.node).is_some_and(|closed| life.incarnation <= *closed) {
-                cx.send(To::Life(whom), Lane::Control, &Message::Closed(life));
-            }
-            return;
+            return self.tell_closed(whom, life, cx);
         };
         let (mut upto, mut bytes) = (from.saturating_sub(1), 0);
         for (seq, held) in origin.held_from(from).take_while(|(seq, _)| *seq <= to) {
@@ -118,7 +146,7 @@ impl Broadcast {
         let Some(origin) = self.origins.get(&life) else { return };
         for (slot, whom) in self.voters.linked().filter(|(_, whom)| *whom != life) {
             let mut bytes = 0;
-            for (seq, held) in origin.held_from(origin.acked_by(slot) + 1) {
+            for (seq, held) in origin.held_from(origin.acked_by(slot).saturating_add(1)) {
                 bytes += held.batch.run().len();
                 if bytes > self.config.pull_bytes_max {
                     break;

@@ -20,9 +20,9 @@
 mod config;
 mod detector;
 mod estimator;
-mod fixed;
-mod growing;
-mod phi;
+pub mod fixed;
+pub mod growing;
+pub mod phi;
 #[cfg(test)]
 mod tests;
 

@@ -164,6 +164,11 @@ impl Link {
         self.peer
     }
 
+    /// Whether that life was ended.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
     /// The session, while there is one.
     pub fn epoch(&self) -> Option<u64> {
         self.epoch

@@ -1,5 +1,8 @@
 //! The component: grievances become accusations, accusations decisions.
 
+mod describe;
+mod listeners;
+
 use super::accusations::Accusations;
 use super::ended::{Added, Ended};
 use super::grievances::Grievances;
@@ -257,39 +260,6 @@ impl Membership {
             cx.send(To::Life(voter.life), Lane::Probe, &claims);
         }
     }
-
-    /// A listener has no vote and is in nobody's stability but its sponsor's.
-    fn end_listeners(&self, cx: &mut Context<'_, Self>) {
-        for listener in self.grieved(PeerRole::Listener, cx.now()) {
-            log::info!(target: "nodewright::membership", "ends the listener {} ({listener}), which this node sponsors", self.name(listener.node));
-            cx.end_life(listener);
-        }
-    }
-
-    /// A listener that has lost every sponsor for long joins anew.
-    fn find_sponsor(&mut self, now: Time) -> Result<(), Fault> {
-        if self.linked_voters().next().is_none() {
-            let alone = *self.alone.get_or_insert(now);
-            if !self.sponsored || now.since(alone) < self.config.exclude_after {
-                return Ok(());
-            }
-        } else {
-            self.alone = None;
-            if self.grieved(PeerRole::Voter, now).count() < self.linked_voters().count() {
-                return Ok(());
-            }
-        }
-        Err(Fault::LifeEnded("no sponsor answers this listener any more: it joins anew".to_owned()))
-    }
-
-    /// Who accuses `accused`, for people.
-    fn trial(&self, accused: Life) -> String {
-        let now = self.due.map_or(Time::ZERO, |due| due - self.config.exclude_after / TICKS);
-        let accusers = self.accusations.accusers(accused, now, self.config.exclude_after);
-        let names: Vec<&str> = accusers.map(|node| self.name(node)).collect();
-        let needed = self.boot.as_ref().map_or(0, Boot::majority);
-        format!("by {} of {needed} needed: {}", names.len(), names.join(", "))
-    }
 }
 
 fn why_text(why: EndedWhy) -> &'static str {
@@ -362,30 +332,10 @@ impl NetComponent for Membership {
     }
 
     fn inspect(&self, into: &mut Inspection) {
-        let Some(boot) = &self.boot else { return };
-        let linked = self.linked_voters().count() + usize::from(boot.voter);
-        into.row("voters with a life", format!("{linked} of {}, majority {}", boot.voters, boot.majority()));
-        into.row("accused after", format!("{:?}", self.config.exclude_after));
-        for (life, what) in self.grievances.describe() {
-            into.row(format!("{} {life}", self.name(life.node)), what);
-        }
-        for accused in self.accusations.accused() {
-            into.row(format!("accused {accused}"), self.trial(accused));
-        }
-        for life in self.ended.lives() {
-            into.row(format!("ended of {}", self.name(life.node)), life);
-        }
-        if self.junk > 0 {
-            into.row("claims dropped", self.junk);
-        }
+        self.describe(into);
     }
 
     fn explain(&self, message: MessageId) -> Option<String> {
-        let origin = message.origin;
-        if self.ended.covers(origin) {
-            return Some(format!("its origin's life {origin} is ended"));
-        }
-        let accused = self.accusations.accused().contains(&origin);
-        accused.then(|| format!("its origin {origin} is accused {}", self.trial(origin)))
+        self.describe_origin(message.origin)
     }
 }

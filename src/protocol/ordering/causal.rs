@@ -2,15 +2,16 @@
 //! before broadcasting it is delivered here.
 //!
 //! The vector counts *broadcasts delivered* per life, not events. Each batch
-//! carries only the entries that changed since its sender's previous batch:
-//! that one comes first anyway (FIFO), so what it waited for is covered.
+//! carries all of it. Only what changed since the sender's previous batch would
+//! do as long as every receiver delivers that one first; a new life that begins
+//! in the middle does not, and would miss what the skipped ones had waited for.
 //! Guarantee: given a core that offers each sender's batches in its order and
 //! withholds none forever, deliveries respect happened-before and the hold-back
 //! queue empties. Source: Cachin, Guerraoui, Rodrigues, Algorithm 3.15 (waiting
 //! causal broadcast); Birman, Schiper, Stephenson, 1991.
 
 use crate::id::{Incarnation, Life, NodeId};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a batch waits for: so many broadcasts of these lives.
 pub type Dependencies = Vec<(Life, u64)>;
@@ -20,9 +21,8 @@ pub type Dependencies = Vec<(Life, u64)>;
 pub struct Causal {
     delivered: BTreeMap<Life, u64>,
     held: BTreeMap<Life, VecDeque<(u64, Dependencies)>>,
-    changed: BTreeSet<Life>,
-    /// Greatest incarnation per node of whose lives nothing more can come.
-    closed: BTreeMap<NodeId, Incarnation>,
+    /// The last life per node of which nothing more can come, and its count.
+    closed: BTreeMap<NodeId, (Incarnation, u64)>,
 }
 
 impl Causal {
@@ -39,6 +39,12 @@ impl Causal {
         }
     }
 
+    /// Batches of `life` may come: it is waited for, even if a later life of
+    /// its node is closed.
+    pub fn open(&mut self, life: Life) {
+        self.delivered.entry(life).or_insert(0);
+    }
+
     /// Counts everything of `origin` up to `seq` as delivered: it never will be
     /// here. Appends what that frees.
     pub fn skip(&mut self, origin: Life, seq: u64, ready: &mut Vec<(Life, u64)>) {
@@ -50,21 +56,27 @@ impl Causal {
         self.release(ready);
     }
 
-    /// Nothing more of `life` or its node's earlier lives can come: its entry
-    /// goes, and nobody waits for it. Appends what that frees.
-    pub fn close(&mut self, life: Life, ready: &mut Vec<(Life, u64)>) {
+    /// Nothing more of `life` or its node's earlier lives can come after
+    /// `count`: nobody here waits for it. Others may have it still open, so the
+    /// last such life of each node stays in the dependencies; the others'
+    /// entries go. Appends what that frees.
+    pub fn close(&mut self, life: Life, count: u64, ready: &mut Vec<(Life, u64)>) {
         let closed = self.closed.entry(life.node).or_default();
-        *closed = life.incarnation.max(*closed);
+        *closed = (life.incarnation, count).max(*closed);
         self.delivered.remove(&life);
         self.held.remove(&life);
-        self.changed.remove(&life);
         self.release(ready);
     }
 
-    /// What this node has delivered since its previous broadcast.
-    pub fn dependencies(&mut self) -> Dependencies {
-        let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().map(|life| (life, self.count(life))).collect()
+    /// What a broadcast of this node, whose life is `me`, waits for elsewhere:
+    /// all that is delivered here. Its own earlier ones go without saying.
+    pub fn dependencies(&self, me: Life) -> Dependencies {
+        let closed = self
+            .closed
+            .iter()
+            .map(|(node, (incarnation, count))| (Life { node: *node, incarnation: *incarnation }, *count));
+        let open = self.delivered.iter().map(|(life, count)| (*life, *count));
+        closed.chain(open).filter(|(life, count)| *life != me && *count > 0).collect()
     }
 
     /// Broadcasts of `life` delivered here.
@@ -83,10 +95,12 @@ impl Causal {
         self.missing(origin, *seq, deps)
     }
 
-    /// The greatest number of `life` that anything held back waits for.
-    pub fn awaited(&self, life: Life) -> u64 {
-        let deps = self.held.values().flatten().flat_map(|(_, deps)| deps);
-        deps.filter(|(dep, _)| *dep == life).map(|(_, count)| *count).max().unwrap_or(0)
+    /// What is waited for of closed lives: more than they had when they were
+    /// closed. If nobody opens them again soon, nobody holds it.
+    pub fn waits_for_closed(&self) -> Vec<(Life, u64)> {
+        let heads = self.held.keys().filter_map(|origin| self.waits_for(*origin));
+        let closed = |life: &Life| self.closed.get(&life.node).is_some_and(|(closed, _)| *closed == life.incarnation);
+        heads.filter(|(life, _)| !self.delivered.contains_key(life) && closed(life)).collect()
     }
 
     fn missing(&self, origin: Life, seq: u64, deps: &[(Life, u64)]) -> Option<(Life, u64)> {
@@ -95,13 +109,12 @@ impl Causal {
         }
         deps.iter().copied().find(|(life, count)| match self.delivered.get(life) {
             Some(delivered) => delivered < count,
-            None => self.closed.get(&life.node).is_none_or(|closed| life.incarnation > *closed),
+            None => self.closed.get(&life.node).is_none_or(|closed| (life.incarnation, *count) > *closed),
         })
     }
 
     fn deliver(&mut self, origin: Life, seq: u64, ready: &mut Vec<(Life, u64)>) {
         self.delivered.insert(origin, seq);
-        self.changed.insert(origin);
         ready.push((origin, seq));
     }
 
@@ -134,7 +147,7 @@ mod tests {
         let (mut b, mut c) = (Causal::default(), Causal::default());
         let (mut at_b, mut at_c) = (Vec::new(), Vec::new());
         b.offer(life(1), 1, &[], &mut at_b); // a's question reaches b
-        let deps = b.dependencies();
+        let deps = b.dependencies(life(2));
         assert_eq!(deps, vec![(life(1), 1)]);
         c.offer(life(2), 1, &deps, &mut at_c); // b's answer overtakes it
         assert!(at_c.is_empty());
@@ -144,19 +157,21 @@ mod tests {
         assert_eq!(c.held_back(), 0);
     }
 
+    /// The second answer says again what the first one waited for: a new life
+    /// skipped that one, and still must not deliver before the question.
     #[test]
-    fn only_changed_entries_travel_and_the_chain_still_holds() {
+    fn a_skipped_batch_does_not_hide_a_cause() {
         let (mut b, mut c) = (Causal::default(), Causal::default());
         let (mut ready, mut at_c) = (Vec::new(), Vec::new());
         b.offer(life(1), 1, &[], &mut ready);
-        let first = b.dependencies();
-        let second = b.dependencies();
-        assert!(second.is_empty());
-        c.offer(life(2), 1, &first, &mut at_c);
+        let first = b.dependencies(life(2));
+        b.offer(life(2), 1, &first, &mut ready);
+        let second = b.dependencies(life(2));
+        c.skip(life(2), 1, &mut at_c);
         c.offer(life(2), 2, &second, &mut at_c);
-        assert!(at_c.is_empty(), "the second waits behind the first");
+        assert!(at_c.is_empty());
         c.offer(life(1), 1, &[], &mut at_c);
-        assert_eq!(at_c, vec![(life(1), 1), (life(2), 1), (life(2), 2)]);
+        assert_eq!(at_c, vec![(life(1), 1), (life(2), 2)]);
     }
 
     #[test]
@@ -165,9 +180,10 @@ mod tests {
         let mut ready = Vec::new();
         c.offer(life(2), 1, &[(life(1), 3)], &mut ready);
         assert!(ready.is_empty());
-        c.close(life(1), &mut ready);
+        c.close(life(1), 2, &mut ready);
+        assert!(ready.is_empty(), "somebody may hold the third");
+        assert_eq!(c.waits_for_closed(), vec![(life(1), 3)]);
+        c.close(life(1), 3, &mut ready);
         assert_eq!(ready, vec![(life(2), 1)]);
-        c.offer(life(2), 2, &[(life(1), 9)], &mut ready);
-        assert_eq!(ready.len(), 2, "an ended life's number is never waited for again");
     }
 }

@@ -13,7 +13,7 @@ use nodewright::transport::{Bound, Config, Credentials, Inbound, Links, PeerAddr
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::TcpStream;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -48,6 +48,11 @@ impl Recorder {
     /// Waits for a condition; gives what was told, or panics with it.
     #[track_caller]
     fn wait(&self, what: &str, until: impl Fn(&Told) -> bool) -> Told {
+        self.wait_until(what, until).clone()
+    }
+
+    #[track_caller]
+    fn wait_until(&self, what: &str, until: impl Fn(&Told) -> bool) -> MutexGuard<'_, Told> {
         let deadline = Instant::now() + PATIENCE;
         let mut told = self.told.lock().expect("no panic in a sink");
         while !until(&told) {
@@ -55,7 +60,7 @@ impl Recorder {
             assert!(!left.is_zero(), "waited for {what}: {:?} {:?}", told.changes, told.outlived);
             told = self.change.wait_timeout(told, left).expect("no panic in a sink").0;
         }
-        told.clone()
+        told
     }
 
     #[track_caller]

@@ -203,6 +203,31 @@ fn a_frame_of_4_gib_cuts_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_record_that_was_changed_on_the_way_cuts_the_connection() {
+    let (a, security) = alone(|_| {});
+    let proxy = Proxy::to(a.links.local_addr());
+    let mut victim = ClientLink::connect(proxy.address, &security, PATIENCE).expect("let in");
+    victim.send(TALK, "good".into()).expect("sent");
+    a.sink.wait("the block", |told| told.received.len() == 1);
+    let upstream = proxy.upstream.lock().expect("no panic").pop().expect("the victim's");
+    (&upstream).write_all(&[&[42, 0][..], &[7; 42]].concat()).expect("written");
+    a.sink.wait("the victim's end", |told| told.linked.is_empty());
+    assert_eq!(a.links.counters().malformed, 1);
+}
+
+#[test]
+fn a_node_found_at_a_named_address_must_have_that_name() {
+    let secret = secret();
+    let (b, b_life) = bind(config("beta", &secured(&secret)));
+    let mut a = config("alpha", &secured(&secret));
+    a.peers = vec![format!("gamma@{}", b.local_addr()).parse().expect("an address")];
+    let (a, a_life) = bind(a);
+    let (a, _b) = (start(a, a_life), start(b, b_life));
+    wait_refused(&a, "voter slot taken");
+    assert!(a.sink.wait("", |_| true).changes.is_empty());
+}
+
+#[test]
 fn two_nodes_of_one_name_refuse_each_other() {
     let (a, b) = two(|_| {}, |b| (b.me, b.name) = (life("alpha", 7), "alpha".into()));
     wait_refused(&a, "name clash");
