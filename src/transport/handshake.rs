@@ -13,10 +13,11 @@ use super::Security;
 use super::hello::{Hello, Refusal, Third, Verdict, WIRE_VERSION};
 use super::keys::{PublicKey, resolver};
 use super::seal::{Broken, Seal};
+use super::wire::Wire;
 use serde::{Serialize, de::DeserializeOwned};
 use snow::params::NoiseParams;
 use snow::{Builder, HandshakeState};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::TcpStream;
 use std::time::Instant;
 
@@ -136,7 +137,7 @@ pub(super) fn dial<T>(
         OTHER_SECRET => return Err(Failure::Refused(Refusal::WrongSecret)),
         _ => return Err(Failure::Refused(Refusal::Version { theirs: WIRE_VERSION, ours: answer[4] })),
     }
-    let theirs: Hello = noise.read(&wire.read_message(MESSAGE_BYTES_MAX)?)?;
+    let theirs: Hello = noise.read(&next_message(&mut wire, MESSAGE_BYTES_MAX)?)?;
     let judged = judge(theirs, noise.remote_key());
     let third = match &judged {
         Ok(_) => Third::Hello(mine.clone()),
@@ -149,7 +150,7 @@ pub(super) fn dial<T>(
 
     let seal = noise.finish()?;
     let mut receive_nonce = 0;
-    match open_message(&seal, &mut receive_nonce, &wire.read_message(MESSAGE_BYTES_MAX)?)? {
+    match open_message(&seal, &mut receive_nonce, &next_message(&mut wire, MESSAGE_BYTES_MAX)?)? {
         Verdict::Accepted => Ok(Agreed { seal, send_nonce: 0, receive_nonce, judged }),
         Verdict::Refused(refusal) => Err(Failure::Refused(refusal)),
     }
@@ -183,14 +184,14 @@ pub(super) fn accept<T>(
         return refuse(OTHER_MODE, Refusal::Mode);
     };
     let mut noise = Machine::new(security, mode, &preamble, false)?;
-    if noise.read_bytes(&wire.read_message(FIRST_BYTES_MAX)?).is_err() {
+    if noise.read_bytes(&next_message(&mut wire, FIRST_BYTES_MAX)?).is_err() {
         return refuse(OTHER_SECRET, Refusal::WrongSecret);
     }
     let mut second = self::preamble(GO_ON).to_vec();
     put_message(&mut second, &noise.write(&encode(mine))?);
     wire.write(&second)?;
 
-    let theirs = match noise.read(&wire.read_message(MESSAGE_BYTES_MAX)?)? {
+    let theirs = match noise.read(&next_message(&mut wire, MESSAGE_BYTES_MAX)?)? {
         Third::Hello(theirs) => theirs,
         Third::Refused(refusal) => return Err(Failure::Refused(refusal)),
     };
@@ -220,6 +221,10 @@ fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Broken> {
     postcard::from_bytes(bytes).map_err(|_| Broken)
+}
+
+fn next_message(wire: &mut Wire<'_>, bytes_max: usize) -> Result<Vec<u8>, Failure> {
+    wire.read_message(bytes_max)?.ok_or(Failure::Refusing(Refusal::Garbled))
 }
 
 fn put_message(out: &mut Vec<u8>, message: &[u8]) {
@@ -287,53 +292,5 @@ impl Machine {
             Machine::Noise(state) => Seal::noise(*state),
             Machine::Plain => Ok(Seal::Plain),
         }
-    }
-}
-
-/// A socket with one deadline for all that is read and written.
-struct Wire<'a> {
-    stream: &'a TcpStream,
-    deadline: Instant,
-}
-
-impl Wire<'_> {
-    fn read(&mut self, mut into: &mut [u8]) -> io::Result<()> {
-        while !into.is_empty() {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            self.stream.set_read_timeout(Some(left))?;
-            match (&mut &*self.stream).read(into) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => into = &mut into[read..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn read_array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.read(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn read_message(&mut self, bytes_max: usize) -> Result<Vec<u8>, Failure> {
-        let length = usize::from(u16::from_le_bytes(self.read_array()?));
-        if length > bytes_max {
-            return Err(Failure::Refusing(Refusal::Garbled));
-        }
-        // at most 64 KiB, and at most as many as there may be half-open connections
-        let mut message = vec![0; length];
-        self.read(&mut message)?;
-        Ok(message)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        self.stream.set_write_timeout(Some(left.max(std::time::Duration::from_millis(1))))?;
-        (&mut &*self.stream).write_all(bytes)
     }
 }

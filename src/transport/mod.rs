@@ -30,6 +30,7 @@ mod reader;
 mod report;
 mod seal;
 mod shared;
+mod wire;
 mod writer;
 
 pub use bound::Bound;

@@ -2,7 +2,12 @@
 //! reorders, sessions that are cut, lives that end. The same property must
 //! catch the planted bugs.
 
+use super::half::SEQUENCED;
 use super::*;
+use crate::component::Lane;
+use crate::id::{Kind, NodeId};
+use crate::time::Time;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 /// Bugs that the property must catch.
@@ -41,7 +46,9 @@ struct World {
 }
 
 fn link(mutant: Option<Mutant>) -> Link {
-    Link { mutant, ..Link::new(CONFIG) }
+    let mut link = Link::new(CONFIG);
+    link.mutant = mutant;
+    link
 }
 
 impl World {
@@ -49,7 +56,7 @@ impl World {
         World {
             rng: fastrand::Rng::with_seed(seed),
             now: Time::ZERO,
-            lives: [Life::new(crate::id::NodeId(1), 1), Life::new(crate::id::NodeId(2), 1)],
+            lives: [Life::new(NodeId(1), 1), Life::new(NodeId(2), 1)],
             links: [link(mutant), link(mutant)],
             epoch: 0,
             network: Vec::new(),
@@ -255,8 +262,8 @@ fn the_property_catches_the_planted_bugs() {
 
 fn open_pair() -> (Link, Link) {
     let (mut a, mut b) = (Link::new(CONFIG), Link::new(CONFIG));
-    a.session(Time::ZERO, Life::new(crate::id::NodeId(2), 1), 1);
-    b.session(Time::ZERO, Life::new(crate::id::NodeId(1), 1), 1);
+    a.session(Time::ZERO, Life::new(NodeId(2), 1), 1);
+    b.session(Time::ZERO, Life::new(NodeId(1), 1), 1);
     (a, b)
 }
 
@@ -274,7 +281,7 @@ fn the_window_bounds_what_is_in_flight_and_lets_one_long_block_through() {
 #[test]
 fn no_lane_is_starved_and_control_comes_first() {
     let mut a = Link::new(Config { window_bytes: 64 << 20, ..CONFIG });
-    a.session(Time::ZERO, Life::new(crate::id::NodeId(2), 1), 1);
+    a.session(Time::ZERO, Life::new(NodeId(2), 1), 1);
     for _ in 0..200 {
         for lane in [Lane::Bulk, Lane::Data, Lane::Control] {
             a.push(lane, Kind(1), Bytes::from(vec![0; 16 << 10]));
@@ -312,21 +319,21 @@ fn an_acknowledgement_waits_for_a_block_but_not_for_long() {
 #[test]
 fn an_ended_life_stays_ended_and_nothing_gathers_for_it() {
     let (mut a, _) = open_pair();
-    let old = Life::new(crate::id::NodeId(2), 1);
+    let old = Life::new(NodeId(2), 1);
     a.push(Lane::Data, Kind(1), Bytes::from_static(b"x"));
     a.end();
     a.push(Lane::Data, Kind(1), Bytes::from_static(b"y"));
     assert_eq!(a.queued_bytes(Lane::Data), 0);
     assert_eq!(a.session(Time::ZERO, old, 2), Opened::Outlived { by: old });
-    assert_eq!(a.session(Time::ZERO, Life::new(crate::id::NodeId(2), 2), 3), Opened::First);
-    assert_eq!(a.session(Time::ZERO, old, 4), Opened::Outlived { by: Life::new(crate::id::NodeId(2), 2) });
+    assert_eq!(a.session(Time::ZERO, Life::new(NodeId(2), 2), 3), Opened::First);
+    assert_eq!(a.session(Time::ZERO, old, 4), Opened::Outlived { by: Life::new(NodeId(2), 2) });
 }
 
 #[test]
 fn probes_are_not_kept_for_a_session_to_come() {
     let mut a = Link::new(CONFIG);
     a.push(Lane::Probe, Kind(1), Bytes::from_static(b"lost"));
-    a.session(Time::ZERO, Life::new(crate::id::NodeId(2), 1), 1);
+    a.session(Time::ZERO, Life::new(NodeId(2), 1), 1);
     assert!(!a.ready(Time::ZERO));
     assert_eq!(a.counters().probes_dropped, 1);
 }
