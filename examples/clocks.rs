@@ -1,6 +1,7 @@
 //! Lamport and vector time on every delivery: what happened before what.
 //!
 //! `cargo run --example clocks`
+#![expect(clippy::print_stdout, reason = "an example shows its point")]
 
 use nodewright::node::{MessageType, Node, start_together};
 use nodewright::protocol::clock::VectorClock;

@@ -1,6 +1,7 @@
 //! Four nodes find one another, greet by best effort, and one leaves.
 //!
 //! `cargo run --example hello_mesh`
+#![expect(clippy::print_stdout, reason = "an example shows its point")]
 
 use nodewright::node::{MessageType, Node, Whom, start_together};
 use nodewright::protocol::delivery::Delivery;

@@ -1,6 +1,7 @@
 //! Messages with a type, requests with an answer, and a service for clients.
 //!
 //! `cargo run --example typed_messages`
+#![expect(clippy::print_stdout, reason = "an example shows its point")]
 
 use nodewright::node::{Client, Message, Node, Security, start_together};
 use nodewright::protocol::delivery::Delivery;

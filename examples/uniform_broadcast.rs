@@ -2,6 +2,7 @@
 //! that is so, and when nobody lacks the message any more.
 //!
 //! `cargo run --example uniform_broadcast`
+#![expect(clippy::print_stdout, reason = "an example shows its point")]
 
 use nodewright::node::{MessageType, Node, Outcome, start_together};
 use nodewright::protocol::delivery::Delivery;

@@ -13,6 +13,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 
+type Faults = Vec<WiringFault>;
+
 /// A node that listens but does not run: for those who learn the peers'
 /// addresses only when all have theirs.
 pub struct Bound {
@@ -67,25 +69,23 @@ impl Node {
     }
 
     /// What has to be looked up on this machine: addresses and key files.
-    #[expect(clippy::type_complexity, reason = "three values that are looked up together, used once")]
-    fn machine(&self) -> Result<(SocketAddr, Option<SocketAddr>, Security), Vec<WiringFault>> {
+    fn machine(&self) -> Result<(SocketAddr, Option<SocketAddr>, Security), Faults> {
         let listen = address("listen", &self.listen_text());
         let advertise = self.advertise.as_ref().map(|text| address("advertise", text)).transpose();
         match (listen, advertise, self.security()) {
-            (Ok(listen), Ok(_), Ok(Security::LoopbackOnly)) if !listen.ip().is_loopback() => Err(vec![bad(
+            (Ok(listen), Ok(_), Ok(Security::LoopbackOnly)) if !listen.ip().is_loopback() => Err(bad(
                 format!(".listen(\"{listen}\")"),
                 "others can reach this address, and there is no secret",
                 ".secret_file(\"cluster.secret\") (`nodewright keygen` makes one), or .insecure()",
-            )]),
+            )),
             (Ok(listen), Ok(advertise), Ok(security)) => Ok((listen, advertise, security)),
             (listen, advertise, security) => {
-                let addresses = listen.err().into_iter().chain(advertise.err());
-                Err(addresses.chain(security.err().into_iter().flatten()).collect())
+                Err([listen.err(), advertise.err(), security.err()].into_iter().flatten().flatten().collect())
             }
         }
     }
 
-    fn security(&self) -> Result<Security, Vec<WiringFault>> {
+    fn security(&self) -> Result<Security, Faults> {
         let secret = match &self.secret {
             None if self.insecure => return Ok(Security::Insecure),
             None => return Ok(Security::LoopbackOnly),
@@ -100,13 +100,13 @@ impl Node {
                 credentials.allowed = self.allowed_keys.clone();
                 Ok(Security::Secured(Arc::new(credentials)))
             }
-            (secret, keys) => Err(secret.err().into_iter().chain(keys.err()).collect()),
+            (secret, keys) => Err([secret.err(), keys.err()].into_iter().flatten().flatten().collect()),
         }
     }
 
     /// The key of the key file; else one that is kept in the directory; else a
     /// new one.
-    fn keys(&self) -> Result<KeyPair, WiringFault> {
+    fn keys(&self) -> Result<KeyPair, Faults> {
         if let Some(path) = &self.key_file {
             let no_key = |error| bad(format!(".key_file({path:?})"), error, "`nodewright keygen` makes a key");
             return KeyPair::load(path).map_err(no_key);
@@ -119,7 +119,7 @@ impl Node {
     }
 }
 
-fn address(call: &str, text: &str) -> Result<SocketAddr, WiringFault> {
+fn address(call: &str, text: &str) -> Result<SocketAddr, Faults> {
     let mend = format!(".{call}(\"127.0.0.1:8888\")");
     let mut addresses = text.to_socket_addrs().map_err(|why| bad(format!(".{call}(\"{text}\")"), why, &mend))?;
     addresses.next().ok_or_else(|| bad(format!(".{call}(\"{text}\")"), "the host has no address", mend))
@@ -154,6 +154,7 @@ impl Bound {
         let Composed { plan, shared, stats, clocks, .. } = self.composed;
         let handle = self.prepared.start().map_err(|why| refused(&self.name, why))?;
         stats.started(handle.clone());
+        shared.windows.open_first(handle.life());
         let node = Arc::new(Started { handle, shared, plan, stats, clocks, name: self.name });
         watch(&node)?;
         Ok(Running { node })
@@ -198,8 +199,8 @@ fn kept_key(dir: &Path) -> Result<KeyPair, String> {
     Ok(keys)
 }
 
-fn bad(call: String, problem: impl ToString, mend: impl Into<String>) -> WiringFault {
-    WiringFault::BadValue { call, problem: problem.to_string(), mend: mend.into() }
+fn bad(call: String, problem: impl ToString, mend: impl Into<String>) -> Faults {
+    vec![WiringFault::BadValue { call, problem: problem.to_string(), mend: mend.into() }]
 }
 
 /// A thread that waits for the node's end and then lets nobody wait for a

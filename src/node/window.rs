@@ -162,6 +162,14 @@ impl Windows {
         self.moved.notify_all();
     }
 
+    /// The node has started: there is room before its `app` component has said
+    /// so.
+    pub(super) fn open_first(&self, life: Life) {
+        if self.state().counted.is_none() {
+            self.open(life);
+        }
+    }
+
     /// The `app` component of `life` is gone; of no consequence once the next
     /// life has begun.
     pub(super) fn close(&self, life: Life) {

@@ -76,9 +76,9 @@ fn code_only(source: &str) -> String {
         } else if let Some(hashes) = raw.filter(|hashes| rest[1 + hashes..].starts_with('"')) {
             let close = format!("\"{}", "#".repeat(hashes));
             rest[2 + hashes..].find(&close).map_or(rest.len(), |end| 2 + hashes + end + close.len())
-        } else if rest.starts_with('"') {
+        } else if let Some(inside) = rest.strip_prefix('"') {
             let mut escaped = false;
-            let close = rest[1..].find(|c| {
+            let close = inside.find(|c| {
                 let closes = c == '"' && !escaped;
                 escaped = c == '\\' && !escaped;
                 closes
@@ -104,7 +104,7 @@ fn without_tests(code: &str) -> (String, Vec<String>) {
     while let Some(start) = rest.find("#[cfg(test)]") {
         out.push_str(&rest[..start]);
         rest = &rest[start + "#[cfg(test)]".len()..];
-        let ends = rest.find(|c| c == ';' || c == '{').unwrap_or(rest.len());
+        let ends = rest.find([';', '{']).unwrap_or(rest.len());
         let mut end = ends;
         if rest[ends..].starts_with('{') {
             let mut depth = 0;

@@ -1,0 +1,101 @@
+//! Where a node listens, who may link, and whom it knows.
+
+use super::{Node, Secret};
+use crate::transport::keys::{ClusterSecret, PublicKey};
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+impl Node {
+    /// Listens on this address, `host:port` or a host alone for the port given
+    /// to [`Node::new`]. Anything but loopback needs a secret or
+    /// [`Node::insecure`].
+    pub fn listen(mut self, address: impl Into<String>) -> Self {
+        self.listen = Some(address.into());
+        self
+    }
+
+    /// Tells peers this address in place of the one listened on: for a node
+    /// behind a translated address.
+    pub fn advertise(mut self, address: impl Into<String>) -> Self {
+        self.advertise = Some(address.into());
+        self
+    }
+
+    /// Seals links with the cluster secret in this file, the same on all
+    /// nodes; `nodewright keygen` makes it.
+    pub fn secret_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.secret = Some(Secret::File(path.into()));
+        self
+    }
+
+    /// Seals links with this cluster secret.
+    pub fn secret(mut self, secret: ClusterSecret) -> Self {
+        self.secret = Some(Secret::Given(secret));
+        self
+    }
+
+    /// The file with this node's private key, needed where others list the
+    /// keys that they allow. Without one a key is kept in the node's directory,
+    /// or made anew for every life.
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.key_file = Some(path.into());
+        self
+    }
+
+    /// Links only to nodes with these public keys (`nwp1-...`). Without this
+    /// call everyone who has the secret may link.
+    pub fn allow_keys<K: AsRef<str>>(mut self, keys: impl IntoIterator<Item = K>) -> Self {
+        let keys = keys.into_iter().filter_map(|key| self.read::<PublicKey>("allow_keys", key.as_ref(), "nwp1-..."));
+        let keys: Vec<_> = keys.collect();
+        self.allowed_keys.get_or_insert_default().extend(keys);
+        self
+    }
+
+    /// Listens and links without any sealing, on whatever address: everyone who
+    /// reaches the port may link, read and write.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
+        self
+    }
+
+    /// The voters: `host:port` or `name@host:port`, the same list on all nodes.
+    /// The own address is recognised and dropped. The number of voters never
+    /// changes while a cluster runs; majorities are majorities of this list.
+    pub fn has_peers<A: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
+        for address in addresses {
+            let read = self.read("has_peers", address.as_ref(), "host:port");
+            self.peers.extend(read);
+        }
+        self
+    }
+
+    /// Joins as a *listener* through one of these members: it receives
+    /// everything, has no vote and cannot broadcast.
+    pub fn joins<A: AsRef<str>>(mut self, sponsors: impl IntoIterator<Item = A>) -> Self {
+        for address in sponsors {
+            let read = self.read("joins", address.as_ref(), "host:port");
+            self.joins.extend(read);
+        }
+        self
+    }
+
+    /// Reads one value of a list; what does not read becomes a fault.
+    fn read<T: FromStr<Err: Display>>(&mut self, call: &str, text: &str, shape: &str) -> Option<T> {
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.bad(format!(".{call}([\"{text}\"])"), why, format!(".{call}([\"{shape}\"])"));
+                None
+            }
+        }
+    }
+
+    /// The node's directory: its incarnation, its key and what components
+    /// keep. Without one a node has no memory of earlier lives; its incarnation
+    /// follows the wall clock.
+    pub fn dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.dir = Some(path.into());
+        self
+    }
+}

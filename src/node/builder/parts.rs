@@ -1,0 +1,101 @@
+//! The components that a node is composed of: detectors, deliveries, clocks.
+
+use super::Node;
+use crate::protocol::delivery::Delivery;
+use crate::protocol::failure_detector;
+use std::time::Duration;
+
+impl Node {
+    fn detector(mut self, config: failure_detector::Config, call: String) -> Self {
+        if let Some(problem) = config.fault() {
+            self.bad(&call, problem, ".has_failure_detector(Duration::from_secs(5), Duration::from_millis(500))");
+        }
+        self.detectors.push((config, call));
+        self
+    }
+
+    /// Suspects after a silence of `timeout`, with a heartbeat every `period`;
+    /// the timeout is several periods. Shorter notices sooner and is wrong more
+    /// often. Accurate only where [`Node::assume_synchrony`] holds.
+    pub fn has_failure_detector(self, timeout: Duration, period: Duration) -> Self {
+        let call = format!(".has_failure_detector({timeout:?}, {period:?})");
+        self.detector(failure_detector::Config::fixed(timeout, period), call)
+    }
+
+    /// Suspects after a silence of `initial`, and grows that peer's timeout by
+    /// `step` with every mistake: in the end it makes none, where delays have
+    /// any bound at all (eventually perfect).
+    pub fn has_growing_detector(self, initial: Duration, step: Duration, period: Duration) -> Self {
+        let call = format!(".has_growing_detector({initial:?}, {step:?}, {period:?})");
+        self.detector(failure_detector::Config::growing(initial, step, period), call)
+    }
+
+    /// Judges a silence by the intervals seen so far (phi accrual): suspects
+    /// from `threshold` on, where 8 means one mistake in 10^8 regular
+    /// intervals. The default, with 8 and a heartbeat every 200 ms.
+    pub fn has_phi_detector(self, threshold: f64, period: Duration) -> Self {
+        let call = format!(".has_phi_detector({threshold:?}, {period:?})");
+        self.detector(failure_detector::Config::phi(threshold, period), call)
+    }
+
+    /// You warrant that no correct node and no link is ever slower than the
+    /// fixed timeout. All-ack delivery rests on it: where it does not hold,
+    /// that delivery's guarantee does not either.
+    pub fn assume_synchrony(mut self) -> Self {
+        self.assume_synchrony = true;
+        self
+    }
+
+    // Deliveries
+
+    /// Saying again that it has a delivery says nothing new.
+    fn delivery(mut self, delivery: Delivery, call: impl Into<String>) -> Self {
+        if !self.asked_deliveries().contains(&delivery) {
+            self.deliveries.push((delivery, call.into()));
+        }
+        self
+    }
+
+    /// Best effort: if the sender is correct, every correct node delivers.
+    pub fn has_best_effort_delivery(self) -> Self {
+        self.delivery(Delivery::BestEffort, ".has_best_effort_delivery()")
+    }
+
+    /// Reliable: all correct nodes deliver the same, even if the sender fails.
+    pub fn has_reliable_delivery(self) -> Self {
+        self.delivery(Delivery::Reliable, ".has_reliable_delivery()")
+    }
+
+    /// Uniform: what anyone delivered, also one that failed since, every
+    /// correct node delivers. Needs a majority of the voters up.
+    pub fn has_uniform_reliable_delivery(self) -> Self {
+        self.delivery(Delivery::Uniform, ".has_uniform_reliable_delivery()")
+    }
+
+    /// Delivered once every node that is not suspected holds it. Needs
+    /// [`Node::assume_synchrony`] and the fixed timeout.
+    pub fn has_uniform_reliable_delivery_all_ack(self) -> Self {
+        self.delivery(Delivery::UniformAllAck, ".has_uniform_reliable_delivery_all_ack()")
+    }
+
+    /// Any rung of the ladder: `Delivery::Uniform.causal()`.
+    pub fn has_delivery(self, delivery: Delivery) -> Self {
+        self.delivery(delivery, format!(".has_delivery(Delivery::{delivery:?})"))
+    }
+
+    // Clocks
+
+    /// A Lamport clock: stamps deliveries, read by
+    /// [`Running::lamport`](crate::node::Running::lamport).
+    pub fn has_lamport_clock(mut self) -> Self {
+        self.lamport_clock = true;
+        self
+    }
+
+    /// A vector clock: stamps deliveries, read by
+    /// [`Running::vector`](crate::node::Running::vector).
+    pub fn has_vector_clock(mut self) -> Self {
+        self.vector_clock = true;
+        self
+    }
+}
