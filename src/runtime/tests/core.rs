@@ -376,6 +376,52 @@ fn components_in_place_on_many_threads_keep_the_order_between_them() {
     assert_eq!(handle.join(), Ok(()));
 }
 
+/// An item that is sent while its component is being run on another thread,
+/// after that has emptied the mailbox, must not lie there.
+#[test]
+fn an_item_sent_at_the_end_of_a_run_in_place_is_not_forgotten() {
+    const ROUNDS: usize = 100;
+    let in_place = |name| Manifest { run: Run::InPlace, ..named(name) };
+    let slow = little(in_place("slow"), || {
+        |input: Input<'_, Little>, _: &mut Context<'_, Little>| {
+            if let Input::Call { .. } = input {
+                // Work of some length: the caller's cell is held meanwhile.
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_micros(300) {
+                    std::hint::spin_loop();
+                }
+            }
+            Ok(())
+        }
+    });
+    let handled = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let told = handled.clone();
+    let caller = little(in_place("caller"), move || {
+        let told = told.clone();
+        move |input: Input<'_, Little>, cx: &mut Context<'_, Little>| {
+            if let Input::Call { .. } = input {
+                // A deadline that comes after the test's: its timer must not help.
+                cx.call::<Little>(Kind::of("slow"), 1, DEADLINE * 10);
+                told.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+            Ok(())
+        }
+    });
+    let handle = started(vec![slow, caller]);
+    let post = |_| handle.call_later(Kind::of("caller"), Box::new(1u64), DEADLINE);
+    let all = |round: usize| handled.load(std::sync::atomic::Ordering::SeqCst) == 2 * round;
+    std::thread::scope(|scope| {
+        let (go, gone) = flume::bounded::<usize>(0);
+        scope.spawn(move || gone.iter().for_each(|round| drop(post(round))));
+        for round in 1..=ROUNDS {
+            go.send(round).expect("the other thread runs");
+            post(round);
+            until("both of this round", || all(round));
+        }
+    });
+    handle.stop();
+}
+
 #[test]
 fn a_stop_goes_from_top_to_bottom_and_drains() {
     let stopped: Seen<String> = seen();
