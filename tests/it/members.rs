@@ -329,7 +329,7 @@ fn check_decisions(world: &World, voters: usize, context: &str) {
 fn after_any_faults_the_crashed_are_suspected_and_the_living_are_not() {
     let mut totals: BTreeMap<&'static str, u64> = BTreeMap::new();
     for (at, detector) in detectors().into_iter().enumerate() {
-        for seed in 0..12 {
+        for seed in 0..8 {
             let world = chaos(seed * 3 + at as u64, detector);
             for (what, count) in world.counts() {
                 *totals.entry(what).or_insert(0) += count;

@@ -19,6 +19,7 @@ impl Requests {
                 let reply = catch_unwind(AssertUnwindSafe(|| respond(&request)));
                 let reply = reply.unwrap_or_else(|_| {
                     self.counts.panicked += 1;
+                    log::error!(target: "nodewright::request", "the handler of {:?}, asked by {from}, panicked", request.kind);
                     Reply::Failed("the handler panicked".to_owned())
                 });
                 self.reply(from, id, reply, cx);
