@@ -13,6 +13,13 @@
 use crate::id::{Incarnation, Life, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 
+/// Closed lives remembered per node; constants, so memory and batches stay
+/// small under any number of lives.
+const CLOSED_KEPT: usize = 8;
+
+/// Closed lives named in dependencies, per node.
+const CLOSED_NAMED: usize = 2;
+
 /// What a batch waits for: so many broadcasts of these lives.
 pub type Dependencies = Vec<(Life, u64)>;
 
@@ -21,8 +28,9 @@ pub type Dependencies = Vec<(Life, u64)>;
 pub struct Causal {
     delivered: BTreeMap<Life, u64>,
     held: BTreeMap<Life, VecDeque<(u64, Dependencies)>>,
-    /// The last life per node of which nothing more can come, and its count.
-    closed: BTreeMap<NodeId, (Incarnation, u64)>,
+    /// The last lives of each node of which nothing more can come, and their
+    /// counts, in their order.
+    closed: BTreeMap<NodeId, VecDeque<(Incarnation, u64)>>,
 }
 
 impl Causal {
@@ -58,11 +66,17 @@ impl Causal {
 
     /// Nothing more of `life` or its node's earlier lives can come after
     /// `count`: nobody here waits for it. Others may have it still open, so the
-    /// last such life of each node stays in the dependencies; the others'
+    /// last such lives of each node stay in the dependencies; the others'
     /// entries go. Appends what that frees.
     pub fn close(&mut self, life: Life, count: u64, ready: &mut Vec<(Life, u64)>) {
         let closed = self.closed.entry(life.node).or_default();
-        *closed = (life.incarnation, count).max(*closed);
+        match closed.binary_search_by_key(&life.incarnation, |(closed, _)| *closed) {
+            Ok(at) => closed[at].1 = count.max(closed[at].1),
+            Err(at) => closed.insert(at, (life.incarnation, count)),
+        }
+        if closed.len() > CLOSED_KEPT {
+            closed.pop_front();
+        }
         self.delivered.remove(&life);
         self.held.remove(&life);
         self.release(ready);
@@ -71,10 +85,10 @@ impl Causal {
     /// What a broadcast of this node, whose life is `me`, waits for elsewhere:
     /// all that is delivered here. Its own earlier ones go without saying.
     pub fn dependencies(&self, me: Life) -> Dependencies {
-        let closed = self
-            .closed
-            .iter()
-            .map(|(node, (incarnation, count))| (Life { node: *node, incarnation: *incarnation }, *count));
+        let closed = self.closed.iter().flat_map(|(node, lives)| {
+            let last = lives.iter().rev().take(CLOSED_NAMED);
+            last.map(|(incarnation, count)| (Life { node: *node, incarnation: *incarnation }, *count))
+        });
         let open = self.delivered.iter().map(|(life, count)| (*life, *count));
         closed.chain(open).filter(|(life, count)| *life != me && *count > 0).collect()
     }
@@ -99,7 +113,10 @@ impl Causal {
     /// closed. If nobody opens them again soon, nobody holds it.
     pub fn waits_for_closed(&self) -> Vec<(Life, u64)> {
         let heads = self.held.keys().filter_map(|origin| self.waits_for(*origin));
-        let closed = |life: &Life| self.closed.get(&life.node).is_some_and(|(closed, _)| *closed == life.incarnation);
+        let closed = |life: &Life| {
+            let last = self.closed.get(&life.node).and_then(VecDeque::back);
+            last.is_some_and(|(closed, _)| *closed >= life.incarnation)
+        };
         heads.filter(|(life, _)| !self.delivered.contains_key(life) && closed(life)).collect()
     }
 
@@ -109,7 +126,10 @@ impl Causal {
         }
         deps.iter().copied().find(|(life, count)| match self.delivered.get(life) {
             Some(delivered) => delivered < count,
-            None => self.closed.get(&life.node).is_none_or(|closed| (life.incarnation, *count) > *closed),
+            None => !self.closed.get(&life.node).is_some_and(|closed| {
+                let forgotten = closed.len() == CLOSED_KEPT && closed[0].0 > life.incarnation;
+                forgotten || closed.iter().any(|(closed, end)| *closed == life.incarnation && end >= count)
+            }),
         })
     }
 
