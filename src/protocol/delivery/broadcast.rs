@@ -232,14 +232,14 @@ impl Broadcast {
                     self.voter_joined(*life, name.clone(), cx);
                 }
             }
-            PeerChange::Ended { life, .. } => {
+            PeerChange::Ended { life, why } => {
                 if self.peers.get(&life.node).is_some_and(|(current, _)| current == life) {
                     self.peers.remove(&life.node);
                 }
                 self.window.ended(*life, &mut self.receipts);
                 self.feeds.end(*life);
                 self.seen.remove(life);
-                self.voter_ended(*life, cx);
+                self.voter_ended(*life, *why, cx);
             }
         }
     }

@@ -13,7 +13,8 @@
 //! more than a minority had failed and there is nothing to wait for. "At the
 //! same moment" takes two rounds, because a life that said "new" may have
 //! joined since: those that say it again, asked after all had said it once, were
-//! all new when they were asked. What the survivors of such a catastrophe hold
+//! all new when they were asked. Who finds that out first tells the others, for
+//! it is joined from then on and no more new. What the survivors of such a catastrophe hold
 //! is still taken in, if they report within `cold_start_after`.
 //!
 //! Source: the idea of a recovering replica counting as failed until a quorum
@@ -37,6 +38,10 @@ pub(super) struct Joining {
     /// The round of the cold start, and who had said "new" before it began.
     round: u32,
     asked: BTreeSet<Life>,
+    /// A majority, this life included, was new at the same moment; and who was,
+    /// as far as this life found out itself.
+    pub(super) cold: bool,
+    together: Vec<Life>,
 }
 
 impl Broadcast {
@@ -48,7 +53,8 @@ impl Broadcast {
     fn state(&self, round: u32) -> Message {
         let holdings = self.origins.values().map(|origin| origin.holding()).collect();
         let closed = self.closed.iter().map(|(life, end)| (*life, *end)).collect();
-        Message::State { round, joined: self.joining.joined, closed, holdings }
+        let cold = self.joining.together.clone();
+        Message::State { round, joined: self.joining.joined, cold, closed, holdings }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
@@ -142,15 +148,16 @@ impl Broadcast {
         if taken_in >= self.voters.configured.div_ceil(2) {
             return self.join(cx);
         }
-        if new.len() + 1 < self.voters.majority() {
-            return;
-        }
         let joining = &self.joining;
         let again = reports().filter(|(life, report)| {
             !report.joined && joining.round > 0 && report.round >= joining.round && joining.asked.contains(life)
         });
-        let again = again.count();
-        if again + 1 >= self.voters.majority() {
+        let again: Vec<Life> = again.map(|(life, _)| life).collect();
+        if !self.joining.cold && again.len() + 1 >= self.voters.majority() {
+            self.joining.cold = true;
+            self.joining.together = again;
+        }
+        if self.joining.cold {
             let all_reported = told + new.len() + 1 >= self.voters.configured;
             if taken_in < told {
                 return; // a survivor's state is still on its way
@@ -162,7 +169,8 @@ impl Broadcast {
                 cx.set_timer(Timer::ColdStart, self.config.cold_start_after);
             }
         }
-        if !new.is_subset(&self.joining.asked) || !self.joining.asked.is_subset(&new) {
+        let enough = new.len() + 1 >= self.voters.majority();
+        if !self.joining.cold && enough && self.joining.asked != new {
             self.joining.round += 1;
             for life in &new {
                 cx.send(To::Life(*life), Lane::Control, &Message::Join { round: self.joining.round });

@@ -10,7 +10,7 @@ use super::Guarantee;
 use super::broadcast::{Broadcast, Cx};
 use super::config::Mutant;
 use super::message::Message;
-use crate::component::{Lane, To};
+use crate::component::{EndedWhy, Lane, To};
 use crate::id::Life;
 use std::sync::Arc;
 
@@ -51,6 +51,7 @@ impl Broadcast {
         let before = voter.life;
         self.void(slot, cx);
         self.voters.slots[slot].life = Some(life);
+        self.voters.slots[slot].succeeded = false;
         if self.is(Mutant::ForgetIncarnation) {
             self.mistake_for(before, life);
         } else {
@@ -59,7 +60,7 @@ impl Broadcast {
         self.touch_all();
     }
 
-    pub(super) fn voter_ended(&mut self, life: Life, cx: Cx<'_, '_>) {
+    pub(super) fn voter_ended(&mut self, life: Life, why: EndedWhy, cx: Cx<'_, '_>) {
         let stranger = life.node != self.me.node && !life.node.is_client();
         let unmet = stranger && self.voters.awaits_absent() && self.voter && self.holds();
         let slot = self.voters.slot_of_node(life.node).or_else(|| unmet.then(|| self.voters.place(life.node)));
@@ -76,6 +77,7 @@ impl Broadcast {
         voter.over = voter.over.max(Some(life.incarnation));
         if voter.life.is_some_and(|current| current.incarnation <= life.incarnation) {
             self.void(slot, cx);
+            self.voters.slots[slot].succeeded = why == EndedWhy::Succeeded;
         }
         if !self.voter {
             self.sponsor_ended(life, cx);

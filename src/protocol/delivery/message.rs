@@ -69,7 +69,7 @@ pub enum Message {
     Ack(Vec<(Life, u64)>),
     NewLife(Life),
     Join { round: u32 },
-    State { round: u32, joined: bool, closed: Vec<(Life, u64)>, holdings: Vec<Holding> },
+    State { round: u32, joined: bool, cold: Vec<Life>, closed: Vec<(Life, u64)>, holdings: Vec<Holding> },
     Report { origin: Life, have: u64, again: bool },
     Closed { origin: Life, end: Option<u64> },
     Pull { origin: Life, from: u64, to: u64 },

@@ -60,7 +60,8 @@ impl Broadcast {
             }
             Message::NewLife(life) => self.heard_of(life, cx),
             Message::Join { round } => self.send_state(from, round, cx),
-            Message::State { round, joined, closed, holdings } => {
+            Message::State { round, joined, cold, closed, holdings } => {
+                self.joining.cold |= cold.contains(&self.me);
                 self.state_arrived(from, slot, round, joined, closed, holdings, cx);
             }
             Message::Report { origin, have, again } => self.reported(from, slot, origin, have, again, cx),

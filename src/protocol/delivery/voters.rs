@@ -19,6 +19,9 @@ pub(super) struct Voter {
     /// Whether that life is linked, not only announced by others.
     pub(super) linked: bool,
     pub(super) suspected: bool,
+    /// A newer life is there and will be linked in a moment: until then nothing
+    /// becomes stable without it.
+    pub(super) succeeded: bool,
     /// Greatest incarnation of it that is over.
     pub(super) over: Option<Incarnation>,
     /// What its current life said of itself.
@@ -68,6 +71,7 @@ impl Voters {
                 life: None,
                 linked: false,
                 suspected: false,
+                succeeded: false,
                 over: None,
                 report: None,
                 progress: 0,
@@ -149,7 +153,7 @@ pub(super) fn unsuspected_hold(voters: &Voters, origin: Life, acked: &[u64]) -> 
 }
 
 fn least(voters: &Voters, origin: Life, acked: &[u64], counts: impl Fn(&Voter) -> bool) -> u64 {
-    if voters.awaits_absent() {
+    if voters.awaits_absent() || voters.slots.iter().any(|voter| voter.succeeded) {
         return 0;
     }
     let lives = voters.slots.iter().enumerate().filter(|(_, voter)| voter.life.is_some() && counts(voter));
