@@ -13,5 +13,8 @@ mod node_api;
 mod requests;
 mod resolver;
 
+mod sim_delivery;
+mod sim_detector;
 mod sim_driver;
+mod sim_schedules;
 mod transport;
