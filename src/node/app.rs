@@ -9,6 +9,7 @@ use super::callbacks::{Callbacks, Heard};
 use super::message::{Incoming, MessageType};
 use super::roster::Roster;
 use super::shelf::{Lent, Shelf};
+use super::watch::Busy;
 use super::window::{Windows, as_callback};
 use crate::component::{
     Boot, Context, Delivered, EndedWhy, Input, Inspection, Manifest, NetComponent, PeerChange, Role, Run,
@@ -45,6 +46,9 @@ impl Event for SlowCallback {
 pub(super) struct Shared {
     pub(super) windows: Windows,
     pub(super) roster: Roster,
+    pub(super) busy: Busy,
+    /// See [`Node::slow_callback_after`](super::Node::slow_callback_after).
+    pub(super) slow_after: Duration,
 }
 
 /// How the component is made for each life.
@@ -53,20 +57,23 @@ pub(super) struct Recipe {
     pub(super) manifest: Manifest,
     pub(super) shelf: Shelf<Callbacks>,
     pub(super) shared: Arc<Shared>,
-    /// `None` in the simulator, where a callback takes no time.
-    pub(super) slow_after: Option<Duration>,
+    /// Not in the simulator, where a callback takes no time.
+    pub(super) timed: bool,
 }
 
 /// Which deliveries the callbacks need: those of typed ones by name, those of
-/// a message type where no other of that guarantee is asked for.
+/// a message type where no other of that guarantee is asked for; and the
+/// detector, where its opinions are.
 pub(super) fn manifest(callbacks: &Callbacks, asked: &[Delivery]) -> Manifest {
     let (typed, types) = callbacks.expected();
     let mut needed = typed;
+    let of_detector = types.iter().any(|what| matches!(what, MessageType::FailedNode | MessageType::RestoredNode));
     for what in types {
         let present = asked.iter().chain(&needed).any(|delivery| MessageType::of(*delivery) == what);
         needed.extend(what.default_delivery().filter(|_| !present));
     }
     let mut requires: Vec<_> = needed.into_iter().map(Delivery::capability).collect();
+    requires.extend(of_detector.then_some("failure_detector"));
     requires.sort_unstable();
     requires.dedup();
     let mut hears: Vec<_> = callbacks.event_types().chain([EventType::of::<Suspicion>()]).collect();
@@ -235,8 +242,11 @@ impl App {
     /// Reports the callbacks since the last lap if they were slow. The clock
     /// is read once a batch, not once a message.
     fn lap(&mut self, cx: &mut Context<'_, Self>) {
-        let Some(slow_after) = self.recipe.slow_after else { return };
-        let now = Instant::now();
+        if !self.recipe.timed {
+            return;
+        }
+        let (now, slow_after) = (Instant::now(), self.recipe.shared.slow_after);
+        self.recipe.shared.busy.begin(now);
         if let Some(took) = self.began.replace(now).map(|began| now - began).filter(|took| *took >= slow_after) {
             self.counted.slow += 1;
             let on = format!("a batch or event of {}", self.batch.origin_name);
@@ -279,6 +289,7 @@ impl NetComponent for App {
         if self.began.is_some() {
             self.lap(cx);
             self.began = None; // what follows is a wait for the mailbox
+            self.recipe.shared.busy.end();
         }
         self.hosted.callbacks.give_back();
         Ok(())

@@ -7,6 +7,7 @@ use super::roster::Roster;
 use super::services::{Handlers, Services};
 use super::shelf::Shelf;
 use super::stats::Stats;
+use super::watch::Busy;
 use super::window::Windows;
 use crate::component::{
     Catalogue, Factory, Manifest, Part, Plan, Stack, WhenMissing, WiringFault, WiringReport, resolve,
@@ -14,6 +15,7 @@ use crate::component::{
 use crate::protocol::clock::{Clocks, LamportClock, VectorTime};
 use crate::protocol::delivery::{self, Broadcast, Delivery};
 use crate::protocol::failure_detector::{self, Detector};
+use crate::protocol::link;
 use crate::protocol::membership::{self, Membership};
 use crate::protocol::request::{self, Requests};
 use std::sync::Arc;
@@ -75,11 +77,15 @@ impl Node {
     /// Resolves the composition; callbacks are timed where a clock is.
     pub(super) fn compose(&self, closures: Closures, timed: bool) -> Result<Composed, WiringReport> {
         let Closures { manifest, routes, callbacks, handlers } = closures;
-        let shared = Arc::new(Shared { windows: Windows::new(self.settings.window_bytes), roster: Roster::default() });
+        let shared = Arc::new(Shared {
+            windows: Windows::new(self.settings.window_bytes),
+            roster: Roster::default(),
+            busy: Busy::default(),
+            slow_after: self.settings.slow_callback_after,
+        });
         let stats = Stats::new(&self.name, shared.clone());
         let clocks = self.clocks();
-        let slow_after = timed.then_some(self.settings.slow_callback_after);
-        let recipe = Recipe { manifest, shelf: Shelf::new(callbacks), shared: shared.clone(), slow_after };
+        let recipe = Recipe { manifest, shelf: Shelf::new(callbacks), shared: shared.clone(), timed };
         let (shelf, for_services) = (Shelf::new(handlers), stats.clone());
         let mut parts = vec![
             Part::new(Factory::new(move || App::new(recipe.clone())), "Node::new(..)"),
@@ -95,7 +101,8 @@ impl Node {
         let faults = self.value_faults();
         match resolved {
             Ok((stack, mut plan)) if faults.is_empty() => {
-                plan.about = self.about();
+                plan.about = self.about(others);
+                self.state_memory(&mut plan, &clocks);
                 Ok(Composed { stack, plan, shared, stats, clocks })
             }
             Ok(_) => Err(WiringReport { node: self.name.clone(), faults }),
@@ -118,11 +125,26 @@ impl Node {
     }
 
     fn delivery_part(&self, delivery: Delivery, call: &str, clocks: &Clocks) -> Part {
+        let config = self.delivery_config(delivery, clocks);
+        Part::new(Factory::new(move || Broadcast::new(config.clone())), call)
+    }
+
+    /// Manifests state memory for the usual window; this node's may differ.
+    fn state_memory(&self, plan: &mut Plan, clocks: &Clocks) {
+        let peers = plan.peers;
+        for component in &mut plan.components {
+            if let Ok(delivery) = component.name.parse() {
+                component.memory_ceiling = Some(self.delivery_config(delivery, clocks).memory_ceiling(peers));
+            }
+        }
+    }
+
+    fn delivery_config(&self, delivery: Delivery, clocks: &Clocks) -> delivery::Config {
         let mut config = delivery::Config::new(delivery).clocks(clocks.clone());
         config.window_bytes = self.settings.window_bytes;
         config.origin_bytes_max = config.origin_bytes_max.max(4 * self.settings.window_bytes);
         config.unstable_bytes_max = self.settings.unstable_bytes_max;
-        Part::new(Factory::new(move || Broadcast::new(config.clone())), call)
+        config
     }
 
     /// What is added where something is missing.
@@ -199,7 +221,7 @@ impl Node {
     }
 
     /// What the plan says of the node as a whole.
-    fn about(&self) -> Vec<(String, String)> {
+    fn about(&self, others: usize) -> Vec<(String, String)> {
         let listen = self.listen_text();
         let links = match (&self.secret, self.insecure) {
             (Some(Secret::File(path)), _) => format!("sealed by Noise, secret in {}", path.display()),
@@ -211,9 +233,18 @@ impl Node {
             0 => format!("voter, {} addresses listed", self.peers.len()),
             n => format!("listener through one of {n} sponsors"),
         };
-        [("node", self.name.clone()), ("listens on", listen), ("links", links), ("role", role)]
-            .map(|(name, value)| (name.to_string(), value))
-            .to_vec()
+        let in_flight = link::Config::default().window_bytes / (1 << 20);
+        let memory =
+            format!("at most {in_flight} MiB in flight a lane and peer, {} MiB in all", 3 * in_flight * others);
+        [
+            ("node", self.name.clone()),
+            ("listens on", listen),
+            ("links", links),
+            ("role", role),
+            ("links' memory", memory),
+        ]
+        .map(|(name, value)| (name.to_string(), value))
+        .to_vec()
     }
 
     /// The address to listen on, as text.

@@ -46,6 +46,7 @@ pub mod services;
 mod shelf;
 mod start;
 mod stats;
+mod watch;
 mod window;
 
 pub use crate::transport::Security;

@@ -4,6 +4,7 @@ use super::builder::{Node, Secret};
 use super::compose::Composed;
 use super::error::StartError;
 use super::running::{Running, Started};
+use super::watch;
 use crate::component::{WiringFault, WiringReport};
 use crate::id::{Life, NodeId};
 use crate::runtime;
@@ -57,7 +58,6 @@ impl Node {
         links.join = self.joins;
         links.max_peers = self.most_peers;
         links.security = security;
-        links.limits = self.limits;
         let mut options = runtime::Options::new(&self.name);
         options.id = id;
         options.dir = self.dir;
@@ -156,7 +156,7 @@ impl Bound {
         stats.started(handle.clone());
         shared.windows.open_first(handle.life());
         let node = Arc::new(Started { handle, shared, plan, stats, clocks, name: self.name });
-        watch(&node)?;
+        watch::over(&node).map_err(|why| refused(&node.name, why))?;
         Ok(Running { node })
     }
 }
@@ -201,19 +201,4 @@ fn kept_key(dir: &Path) -> Result<KeyPair, String> {
 
 fn bad(call: String, problem: impl ToString, mend: impl Into<String>) -> Faults {
     vec![WiringFault::BadValue { call, problem: problem.to_string(), mend: mend.into() }]
-}
-
-/// A thread that waits for the node's end and then lets nobody wait for a
-/// receipt or for room any more.
-fn watch(node: &Arc<Started>) -> Result<(), StartError> {
-    let (handle, shared) = (node.handle.clone(), node.shared.clone());
-    let waiting = move || {
-        let _ = handle.join(); // who asks for the reason gets it too
-        shared.windows.end();
-    };
-    let spawned = std::thread::Builder::new().name(format!("nw-{}-end", node.name)).spawn(waiting);
-    spawned.map(drop).map_err(|error| {
-        node.handle.stop();
-        refused(&node.name, format!("no thread could be started: {error}"))
-    })
 }

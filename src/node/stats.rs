@@ -82,7 +82,19 @@ impl Stats {
             "life": handle.life().to_string(),
             "address": handle.local_addr().map(|address| address.to_string()),
             "peers": peers.collect::<Vec<_>>(),
-            "runtime": format!("{:?}", handle.counters()),
+            "runtime": handle.counters().rows().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+            "links": handle.links().map(|links| {
+                let counted = links.counters();
+                json!({
+                    "refused": counted.refused,
+                    "sessions": counted.sessions,
+                    "bytes_in": counted.bytes_in,
+                    "bytes_out": counted.bytes_out,
+                    "resent": counted.resent,
+                    "duplicates": counted.duplicates,
+                    "malformed": counted.malformed,
+                })
+            }),
             "components": Value::Object(components.collect()),
         })
     }

@@ -13,8 +13,5 @@ mod node_api;
 mod requests;
 mod resolver;
 
-mod sim_delivery;
-mod sim_detector;
 mod sim_driver;
-mod sim_schedules;
 mod transport;

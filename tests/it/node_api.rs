@@ -409,3 +409,46 @@ fn what_was_never_seen_is_said_so_and_events_are_retained() {
     let said = node.explain(never);
     assert!(said.contains("never seen"), "{said}");
 }
+
+#[test]
+fn more_peers_than_allowed_are_refused_by_name() {
+    let nodes = ["alpha", "beta", "gamma"].map(|name| Node::new(name, 0, 1));
+    let why = start_together(nodes).expect_err("each would link two others").to_string();
+    assert!(why.contains("alpha") && why.contains("2 other peers are configured but at most 1"), "{why}");
+
+    let pair = mesh(["alpha", "beta"], |node| node); // room for two peers each
+    let address = pair.0[0].local_addr().expect("listens").to_string();
+    let listener = |name| lone(Node::new(name, 0, 1).joins([&address]));
+    let first = listener("gamma");
+    eventually("gamma is linked", || pair.0[0].peers().len() == 2);
+    let second = listener("delta");
+    eventually("delta is told that alpha has no more room", || {
+        second.0[0].stats()["links"]["refused"]["too many peers"].as_u64() > Some(0)
+    });
+    assert_eq!(first.0[0].peers().len(), 1);
+}
+
+#[test]
+fn two_nodes_with_one_name_refuse_each_other() {
+    let mesh = mesh(["twin", "twin"], |node| node);
+    eventually("the clash is noticed", || {
+        mesh.0.iter().any(|node| node.stats()["links"]["refused"]["name clash"].as_u64() > Some(0))
+    });
+    assert!(mesh.0.iter().all(|node| node.peers().is_empty()));
+}
+
+#[test]
+fn news_of_nodes_comes_with_the_detector_that_it_needs() {
+    let (sender, receiver) = channel();
+    let mesh = mesh(["alpha", "beta"], |node| {
+        let node = node.has_failure_detector(Duration::from_millis(300), Duration::from_millis(50));
+        [MessageType::JoinedNode, MessageType::EndedNode]
+            .into_iter()
+            .fold(node, |node, news| node.on_receive_message(news, texts(&sender)))
+    });
+    assert_eq!(collect(&receiver, 2), ["alpha: joined", "beta: joined"]);
+    mesh.0[1].stop();
+    assert_eq!(collect(&receiver, 1), ["beta: left"]);
+    let plan = Node::new("alpha", 0, 1).on_receive_message(MessageType::FailedNode, |_| ()).plan().expect("composes");
+    assert!(plan.component("failure_detector").is_some(), "{plan}");
+}

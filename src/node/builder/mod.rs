@@ -15,8 +15,8 @@ use crate::component::{Manifest, Part, WiringFault};
 use crate::id::NodeId;
 use crate::protocol::delivery::Delivery;
 use crate::protocol::failure_detector;
+use crate::transport::PeerAddr;
 use crate::transport::keys::{ClusterSecret, PublicKey};
-use crate::transport::{Limits, PeerAddr};
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -40,7 +40,6 @@ pub struct Node {
     pub(in crate::node) peers: Vec<PeerAddr>,
     pub(in crate::node) joins: Vec<PeerAddr>,
     pub(in crate::node) dir: Option<PathBuf>,
-    pub(in crate::node) limits: Limits,
     pub(in crate::node) detectors: Vec<(failure_detector::Config, String)>,
     pub(in crate::node) assume_synchrony: bool,
     pub(in crate::node) deliveries: Vec<(Delivery, String)>,
@@ -82,7 +81,6 @@ impl Node {
             peers: Vec::new(),
             joins: Vec::new(),
             dir: None,
-            limits: Limits::default(),
             detectors: Vec::new(),
             assume_synchrony: false,
             deliveries: Vec::new(),
@@ -113,11 +111,6 @@ impl Node {
     pub(in crate::node) fn bad(&mut self, call: impl Into<String>, problem: impl Display, mend: impl Into<String>) {
         let (call, problem, mend) = (call.into(), problem.to_string(), mend.into());
         self.faults.push(WiringFault::BadValue { call, problem, mend });
-    }
-
-    /// The name it was given.
-    pub fn name(&self) -> &str {
-        &self.name
     }
 
     /// The id, where it is not to be derived from the name. Ids are totally
