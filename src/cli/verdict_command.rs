@@ -38,7 +38,7 @@ pub(crate) fn tell(terminal: &Terminal, json: bool, verdict: &Verdict, totals: &
         terminal.json(verdict);
         return;
     }
-    terminal.line(&terminal.paint(Paint::Dim, "node      life            broadcasts  deliveries   cpu %  rss MiB  "));
+    terminal.line(&terminal.paint(Paint::Dim, "node      life            broadcasts  deliveries   cpu %  rss MiB"));
     for life in totals {
         let standing = match (life.up_throughout, life.ended_well) {
             (true, _) => terminal.paint(Paint::Green, "up throughout"),
