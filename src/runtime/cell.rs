@@ -6,13 +6,13 @@ use super::letters::{self, Kept};
 use super::live::Live;
 use super::mailbox::{Mailbox, Running, weight};
 use super::out::{Out, OutState};
+use super::panics::caught;
 use super::timers::Due;
 use crate::component::{AnyComponent, ComponentName, Item, Role, StreamId, Token};
 use crate::error::{CallError, Fault};
 use crate::id::Kind;
 use crate::time::Time;
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Items handled between two flushes at most.
 const DRAIN_ITEMS_MAX: usize = 256;
@@ -300,19 +300,4 @@ impl Cell {
 fn delivered_bytes(item: &Item) -> Option<(Kind, u64)> {
     let Item::Delivered(delivered) = item else { return None };
     Some((delivered.via, delivered.batch.run().len() as u64))
-}
-
-/// Runs a component's code; a panic is a broken invariant.
-fn caught(live: &Live, run: impl FnOnce() -> Result<(), Fault>) -> Result<(), Fault> {
-    // The component is dropped after a panic, so nobody sees a half-made state.
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
-        count(&live.counts().panics);
-        Err(Fault::Broken(format!("panicked: {}", panic_text(&*panic))))
-    })
-}
-
-/// What a panic said.
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("without a message").to_owned()
 }

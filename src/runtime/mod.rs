@@ -15,8 +15,8 @@
 //! which they were made. What a protocol component promised is never carried on
 //! with lost state: if it falls, the node goes on as a new life.
 //!
-//! The driver's loop is [`thread`], one turn of it [`cell`]; the way into a
-//! component [`mailbox`]; its way out [`out`]; lives [`supervisor`].
+//! The driver's loop is `thread`, one turn of it `cell`; the way into a
+//! component `mailbox`; its way out `out`; lives `supervisor`.
 
 mod board;
 mod calls;
@@ -33,7 +33,9 @@ mod network;
 mod node;
 mod notice;
 mod out;
+mod panics;
 mod pool;
+mod requested;
 mod streams;
 mod supervisor;
 #[cfg(test)]

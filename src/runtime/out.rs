@@ -9,11 +9,12 @@
 //! [`super::cell`].
 
 use super::live::Live;
+use super::requested::Requested;
 use super::timers::{Due, Timers};
 use crate::codec::{BatchBuilder, put_item};
 use crate::component::{
-    DeliveredBatch, DiskOp, Erased, Failed, Item, Lane, Outbox, Progress, ReplyTo, StreamId, StreamOp, Target, TimerId,
-    To, Token, effect::ErasedJob,
+    DeliveredBatch, DiskOp, Erased, Item, Lane, Outbox, Progress, ReplyTo, StreamId, StreamOp, Target, TimerId, To,
+    Token, effect::ErasedJob,
 };
 use crate::error::CallError;
 use crate::event::AnyEvent;
@@ -52,15 +53,6 @@ pub(super) enum Deferred {
     EndLife(Life),
 }
 
-/// What a component asked of one delivery for one target.
-#[derive(Default)]
-struct Requested {
-    messages: u64,
-    bytes: u64,
-    /// How much of that its fallen predecessors asked.
-    before: (u64, u64),
-}
-
 /// What of a component's effects outlasts a run of it.
 pub(super) struct OutState {
     me: usize,
@@ -81,7 +73,7 @@ pub(super) struct OutState {
     encoding: bool,
     batch: BatchBuilder,
     requested: Option<(Kind, usize, Target)>,
-    counted: BTreeMap<(Kind, Target), Requested>,
+    counted: Requested,
 }
 
 impl OutState {
@@ -100,7 +92,7 @@ impl OutState {
             encoding: false,
             batch: BatchBuilder::default(),
             requested: None,
-            counted: BTreeMap::new(),
+            counted: Requested::default(),
         }
     }
 
@@ -115,28 +107,12 @@ impl OutState {
             self.batch = BatchBuilder::default(); // its last message is not whole
         }
         self.seal_batch();
-        for counted in self.counted.values_mut() {
-            counted.before = (counted.messages, counted.bytes);
-        }
+        self.counted.begin_anew();
     }
 
-    /// A report on requests as the component counts them: without those of its
-    /// fallen predecessors, which the delivery counts on.
+    /// A report on requests as the component counts them.
     pub(super) fn own_progress(&self, progress: Progress) -> Progress {
-        let Some(counted) = self.counted.get(&(progress.via, progress.target)) else { return progress };
-        let (messages, bytes) = counted.before;
-        let failed = progress.failed.filter(|failed| failed.last > messages);
-        Progress {
-            delivered: progress.delivered.saturating_sub(messages),
-            stable: progress.stable.saturating_sub(messages),
-            released_bytes: progress.released_bytes.saturating_sub(bytes),
-            failed: failed.map(|failed| Failed {
-                first: failed.first.saturating_sub(messages).max(1),
-                last: failed.last - messages,
-                why: failed.why,
-            }),
-            ..progress
-        }
+        self.counted.own(progress)
     }
 
     pub(super) fn me(&self) -> usize {
@@ -176,9 +152,7 @@ impl OutState {
     fn seal_batch(&mut self) {
         let Some((via, to, target)) = self.requested.take() else { return };
         if let Some(batch) = self.batch.take() {
-            let counted = self.counted.entry((via, target)).or_default();
-            counted.messages += u64::from(batch.count());
-            counted.bytes += batch.run().len() as u64;
+            self.counted.add(via, target, &batch);
             self.deferred.push_back(Deferred::Item(to, Item::Request { from: self.kind, target, batch }));
         }
     }
