@@ -8,6 +8,7 @@
 
 use super::peer::{Connection, Peer, cut, lock};
 use super::seal::Seal;
+use crate::time::Time;
 use crate::component::Lane;
 use crate::protocol::link::FrameHeader;
 use bytes::Bytes;
@@ -107,6 +108,7 @@ impl Peer {
 
     /// The writer: sleeps until there is something to write.
     pub(super) fn write_loop(&self) {
+        let mut sleep_until: Option<Time> = None;
         loop {
             let mut state = lock(&self.state);
             loop {
@@ -117,7 +119,11 @@ impl Peer {
                 if state.link.tick(now) || state.leftover {
                     break;
                 }
-                let until = state.link.deadline();
+                // A sleep is never lengthened: the next block's acknowledgement
+                // would shorten it again, and each time wake this thread.
+                let sooner = sleep_until.filter(|until| *until > now);
+                let until = state.link.deadline().into_iter().chain(sooner).min();
+                sleep_until = until;
                 state.parked = Some(until);
                 state = match until {
                     None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),

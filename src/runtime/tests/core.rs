@@ -136,6 +136,45 @@ fn a_timer_set_in_place_wakes_the_thread() {
     handle.stop();
 }
 
+/// The answer comes while the asking component still runs further up the
+/// stack: it is laid beside that run. Before, it woke the asker's thread.
+#[test]
+fn an_answer_to_a_run_in_place_wakes_no_thread() {
+    let in_place = |name| Manifest { run: Run::InPlace, ..named(name) };
+    let asker = little(in_place("asker"), || {
+        let mut asked = std::collections::BTreeMap::new();
+        move |input: Input<'_, Little>, cx: &mut Context<'_, Little>| {
+            match input {
+                Input::Call { call, reply_to } => {
+                    asked.insert(cx.call::<Little>(Kind::of("answerer"), call, DEADLINE), reply_to);
+                }
+                Input::Reply { token, value } => {
+                    let value = value.ok().and_then(|value| value.downcast::<u64>().ok()).expect("answered");
+                    cx.reply(asked.remove(&token).expect("asked"), *value);
+                }
+                _ => {}
+            }
+            Ok(())
+        }
+    });
+    let answerer = little(in_place("answerer"), || {
+        |input: Input<'_, Little>, cx: &mut Context<'_, Little>| {
+            if let Input::Call { call, reply_to } = input {
+                cx.reply(reply_to, call + 1);
+            }
+            Ok(())
+        }
+    });
+    let handle = started(vec![answerer, asker]);
+    // Threads that start, and the first deadline, wake each component some times.
+    until("the components to come to rest", || {
+        let wakes = handle.counters().wakes;
+        (0..50).for_each(|n| assert_eq!(ask(&handle, "asker", n), Ok(n + 1)));
+        handle.counters().wakes == wakes
+    });
+    handle.stop();
+}
+
 #[derive(Debug, PartialEq)]
 struct Level(u64);
 
