@@ -8,9 +8,9 @@
 
 use super::peer::{Connection, Peer, cut, lock};
 use super::seal::Seal;
-use crate::time::Time;
 use crate::component::Lane;
 use crate::protocol::link::FrameHeader;
+use crate::time::Time;
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpStream};
