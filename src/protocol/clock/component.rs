@@ -1,13 +1,14 @@
 //! The clock components: what users name in the builder and read by calls.
 
-use super::{Clocks, VectorClock};
+use super::Clocks;
 use crate::component::{Context, Input, Inspection, Manifest, NetComponent, Role, Run};
 use crate::error::Fault;
 
 /// What can be asked of a clock component.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum ClockCall {
-    /// The time now: [`Lamport`](super::Lamport) or [`VectorClock`].
+    /// The time now: [`Lamport`](super::Lamport) or
+    /// [`VectorClock`](super::VectorClock).
     Read,
     /// Counts this many local events, then reads.
     Tick(u32),
@@ -30,7 +31,8 @@ impl LamportClock {
     }
 }
 
-/// The component `vector_clock`: answers [`ClockCall`] with a [`VectorClock`].
+/// The component `vector_clock`: answers [`ClockCall`] with a
+/// [`VectorClock`](super::VectorClock).
 #[derive(Debug)]
 pub struct VectorTime {
     clocks: Clocks,
@@ -106,7 +108,7 @@ impl NetComponent for VectorTime {
     }
 
     fn inspect(&self, into: &mut Inspection) {
-        for (life, count) in self.clocks.vector().unwrap_or_else(VectorClock::default).entries() {
+        for (life, count) in self.clocks.vector().unwrap_or_default().entries() {
             into.row(life.to_string(), count);
         }
     }

@@ -32,14 +32,14 @@ impl Broadcast {
                 self.fed(from, message, body, cx)
             }
             (message, Some(PeerRole::Voter)) if self.voter && self.holds() => match self.voters.slot(from) {
-                Some(slot) => self.from_voter(from, slot, message, body, cx),
+                Some(slot) => self.voter_said(from, slot, message, body, cx),
                 None => self.dropped.unknown += 1,
             },
             _ => self.dropped.unknown += 1,
         }
     }
 
-    fn from_voter(&mut self, from: Life, slot: usize, message: Message, body: Bytes, cx: Cx<'_, '_>) {
+    fn voter_said(&mut self, from: Life, slot: usize, message: Message, body: Bytes, cx: Cx<'_, '_>) {
         match message {
             Message::Data(head) => {
                 // The origin holds what it sends: that much can be asked of it.
