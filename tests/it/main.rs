@@ -10,6 +10,7 @@ mod examples;
 mod layers;
 mod members;
 mod node_api;
+mod node_bad_input;
 mod requests;
 mod resolver;
 

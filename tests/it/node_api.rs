@@ -2,26 +2,22 @@
 
 use nodewright::component::{Context, Input, Manifest, NetComponent, Role};
 use nodewright::error::{CallError, Fault};
-use nodewright::event::Event;
 use nodewright::id::{Kind, MessageId};
-use nodewright::node::{
-    Client, MESSAGE_BYTES_MAX, Message, MessageType, Node, Outcome, Running, Security, SendError, SlowCallback,
-    StartError, start_together,
-};
+use nodewright::node::{Client, Incoming, Message, MessageType, Node, Outcome, Running, Security, start_together};
 use nodewright::protocol::delivery::Delivery;
 use nodewright::protocol::membership::View;
 use nodewright::runtime::NewLife;
 use nodewright::sim::World;
+use nodewright::transport::keys::{ClusterSecret, KeyPair};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Stops the nodes however the test ends.
-struct Mesh(Vec<Running>);
+pub(crate) struct Mesh(pub(crate) Vec<Running>);
 
 impl Drop for Mesh {
     fn drop(&mut self) {
@@ -33,12 +29,12 @@ impl Drop for Mesh {
     }
 }
 
-fn mesh<const N: usize>(names: [&str; N], build: impl Fn(Node) -> Node) -> Mesh {
+pub(crate) fn mesh<const N: usize>(names: [&str; N], build: impl Fn(Node) -> Node) -> Mesh {
     Mesh(start_together(names.map(|name| build(Node::new(name, 0, N)))).expect("the nodes start"))
 }
 
 #[track_caller]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
@@ -46,12 +42,12 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn texts(sender: &Sender<String>) -> impl FnMut(&nodewright::node::Incoming<'_>) + Send + 'static {
+pub(crate) fn texts(sender: &Sender<String>) -> impl FnMut(&Incoming<'_>) + Send + 'static {
     let sender = sender.clone();
     move |msg| drop(sender.send(msg.to_string()))
 }
 
-fn collect(receiver: &Receiver<String>, count: usize) -> Vec<String> {
+pub(crate) fn collect(receiver: &Receiver<String>, count: usize) -> Vec<String> {
     let mut all: Vec<_> = (0..count).map(|_| receiver.recv_timeout(DEADLINE).expect("delivered in time")).collect();
     all.sort();
     all
@@ -72,125 +68,19 @@ fn three_nodes_deliver_uniformly_and_receipts_say_so() {
 }
 
 /// What one component says of itself under `row`.
-fn row(node: &Running, component: &str, row: &str) -> String {
+pub(crate) fn row(node: &Running, component: &str, row: &str) -> String {
     let inspected = node.inspect();
     let (_, inspection) = inspected.iter().find(|(name, _)| *name == component).expect("composed");
     inspection.rows.iter().find(|(name, _)| name == row).map(|(_, value)| value.clone()).unwrap_or_default()
 }
 
-fn lone(node: Node) -> Mesh {
+pub(crate) fn lone(node: Node) -> Mesh {
     Mesh(vec![node.start().expect("starts")])
 }
 
-#[test]
-fn faults_of_values_and_of_the_composition_come_together() {
-    let node = Node::new("", 0, 1)
-        .listen("0.0.0.0:0")
-        .has_peers(["127.0.0.1:1", "nonsense", "127.0.0.1:2", "127.0.0.1:3"])
-        .has_failure_detector(Duration::from_millis(100), Duration::from_millis(100))
-        .has_phi_detector(8.0, Duration::from_millis(200))
-        .has_uniform_reliable_delivery_all_ack()
-        .window_bytes(1)
-        .exclude_after(Duration::ZERO);
-    let Err(StartError::Wiring(report)) = node.start() else { panic!("it must not start") };
-    let text = report.to_string();
-    for expected in [
-        "the name is empty",
-        "'nonsense' is no peer address",
-        "has_peers names 3 addresses, at most 1 others are linked",
-        "the timeout 100ms is shorter than two periods",
-        "all provide \"failure_detector\", of which",
-        "uniform.all_ack (.has_uniform_reliable_delivery_all_ack()) requires \"failure_detector.accurate\": nobody assumed",
-        "mend: .has_failure_detector(timeout, period).assume_synchrony()",
-        ".window_bytes(1): at least 65536 is needed",
-        "exclude_after is 0ns",
-        "others can reach this address, and there is no secret",
-    ] {
-        assert!(text.contains(expected), "'{expected}' is not said:\n{text}");
-    }
-}
-
-#[test]
-fn all_ack_is_composed_where_synchrony_is_assumed() {
-    let build = |node: Node| node.has_uniform_reliable_delivery_all_ack();
-    let timeout = Duration::from_secs(5);
-    let fixed = |node: Node| node.has_failure_detector(timeout, timeout / 10);
-    let phi = |node: Node| node.has_phi_detector(8.0, timeout / 10).assume_synchrony();
-    let node = || Node::new("alpha", 0, 3);
-    assert!(fixed(build(node())).assume_synchrony().plan().is_ok());
-    assert!(fixed(build(node())).plan().is_err(), "nobody assumed synchrony");
-    assert!(phi(build(node())).plan().is_err(), "phi is accurate under no assumption");
-}
-
-#[test]
-fn a_port_in_use_is_named() {
-    let first = lone(Node::new("alpha", 0, 1));
-    let address = first.0[0].local_addr().expect("listens");
-    let why = Node::new("beta", address.port(), 1).start().expect_err("the port is taken").to_string();
-    assert!(why.contains(&address.to_string()) && why.contains("beta"), "{why}");
-}
-
-#[test]
-fn a_panicking_callback_is_counted_and_the_next_message_arrives() {
-    let (sender, receiver) = channel();
-    let mut tell = texts(&sender);
-    let mesh = lone(Node::new("alpha", 0, 1).on_receive_message(MessageType::ReliableDelivery, move |msg| {
-        assert_ne!(msg.text(), Some("poison"), "planted");
-        tell(msg);
-    }));
-    for body in ["poison", "bread"] {
-        mesh.0[0].broadcast(Delivery::Reliable, body).expect("sent");
-    }
-    assert_eq!(collect(&receiver, 1), ["alpha: bread"]);
-    assert_eq!(row(&mesh.0[0], "app", "callbacks panicked"), "1");
-}
-
-#[test]
-fn a_slow_callback_is_reported() {
-    let mesh = lone(
-        Node::new("alpha", 0, 1)
-            .slow_callback_after(Duration::from_millis(1))
-            .on_receive_message(MessageType::ReliableDelivery, |_| std::thread::sleep(Duration::from_millis(20))),
-    );
-    let slow = mesh.0[0].events::<SlowCallback>();
-    mesh.0[0].broadcast(Delivery::Reliable, "hold on").expect("sent");
-    let event = slow.next_within(DEADLINE).expect("published");
-    assert!(event.took >= Duration::from_millis(20), "{event:?}");
-}
-
 /// One of two voters, the other never there: nothing is ever delivered.
-fn minority(node: Node) -> Mesh {
+pub(crate) fn minority(node: Node) -> Mesh {
     lone(node.has_peers(["127.0.0.1:1"]).has_uniform_reliable_delivery().window_bytes(64 << 10))
-}
-
-#[test]
-fn a_full_window_refuses_or_waits_until_the_node_stops() {
-    let mesh = minority(Node::new("alpha", 0, 1));
-    let node = mesh.0[0].clone();
-    let first = node.try_broadcast(Delivery::Uniform, vec![7; 40 << 10]).expect("there is room");
-    let full = node.try_broadcast(Delivery::Uniform, vec![7; 40 << 10]).expect_err("the window is full");
-    assert!(matches!(full, SendError::WindowFull { via: Delivery::Uniform, window: 65_536, in_callback: false, .. }));
-    assert!(node.outstanding_bytes(Delivery::Uniform) > 40 << 10);
-    assert!(matches!(first.wait(Duration::from_millis(20)), Err(CallError::TimedOut(_))));
-    let waiting = std::thread::spawn({
-        let node = node.clone();
-        move || node.broadcast(Delivery::Uniform, vec![7; 40 << 10])
-    });
-    node.stop();
-    assert_eq!(waiting.join().expect("no panic").expect_err("never sent"), SendError::Stopping);
-    assert!(matches!(first.wait(DEADLINE), Err(CallError::Ended(_))));
-    assert_eq!(node.broadcast(Delivery::Uniform, "late").expect_err("stopped"), SendError::Stopping);
-}
-
-#[test]
-fn what_cannot_be_sent_is_refused_by_name() {
-    let mesh = lone(Node::new("alpha", 0, 1).has_best_effort_delivery());
-    let node = &mesh.0[0];
-    assert_eq!(node.broadcast(Delivery::Uniform, "x").expect_err("absent"), SendError::NotComposed(Delivery::Uniform));
-    let long = node.broadcast(Delivery::BestEffort, vec![0; MESSAGE_BYTES_MAX + 1]).expect_err("too long");
-    assert!(matches!(long, SendError::TooLarge { .. }));
-    assert!(matches!(node.send("zulu", "x"), Err(SendError::UnknownNode(name, _)) if name == "zulu"));
-    node.send("alpha", "to myself").expect("sent").wait(DEADLINE).expect("delivered");
 }
 
 #[derive(Serialize, Deserialize, Debug, PartialEq)]
@@ -331,56 +221,6 @@ fn a_new_life_ends_what_was_outstanding_and_goes_on() {
 }
 
 #[test]
-fn a_callback_must_not_wait_for_what_only_it_can_bring() {
-    let (sender, receiver) = channel();
-    let place: Arc<OnceLock<Running>> = Arc::default();
-    let inside = place.clone();
-    let mesh = minority(
-        Node::new("alpha", 0, 1)
-            .on_event(move |_: &Nudge| {
-                let node = inside.get().expect("placed before the nudge");
-                let receipt = node.broadcast(Delivery::Uniform, vec![7; 60 << 10]).expect("there is room");
-                let _ = sender.send((receipt.wait(DEADLINE), node.broadcast(Delivery::Uniform, vec![7; 60 << 10])));
-            })
-            .has_component(|| Nudger),
-    );
-    place.set(mesh.0[0].clone()).expect("empty");
-    mesh.0[0].handle().call(Kind::of("nudger"), Box::new(()), DEADLINE).expect("nudged");
-    let (waited, sent) = receiver.recv_timeout(DEADLINE).expect("the callback returns");
-    assert!(matches!(waited, Err(CallError::Refused(_))), "{waited:?}");
-    assert!(matches!(sent, Err(SendError::WindowFull { in_callback: true, .. })), "{sent:?}");
-}
-
-#[derive(Clone, Debug)]
-struct Nudge;
-
-impl Event for Nudge {
-    const NAME: &'static str = "nudge";
-}
-
-struct Nudger;
-
-impl NetComponent for Nudger {
-    type Message = ();
-    type Call = ();
-    type Timer = ();
-    type Job = Infallible;
-    type Done = Infallible;
-
-    fn manifest(&self) -> Manifest {
-        Manifest::new("nudger")
-    }
-
-    fn handle(&mut self, input: Input<'_, Self>, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
-        if let Input::Call { reply_to, .. } = input {
-            cx.publish(Nudge);
-            cx.reply(reply_to, ());
-        }
-        Ok(())
-    }
-}
-
-#[test]
 fn the_same_calls_drive_the_simulator() {
     let (sender, receiver) = channel();
     let mut world = World::new(11);
@@ -411,33 +251,6 @@ fn what_was_never_seen_is_said_so_and_events_are_retained() {
 }
 
 #[test]
-fn more_peers_than_allowed_are_refused_by_name() {
-    let nodes = ["alpha", "beta", "gamma"].map(|name| Node::new(name, 0, 1));
-    let why = start_together(nodes).expect_err("each would link two others").to_string();
-    assert!(why.contains("alpha") && why.contains("2 other peers are configured but at most 1"), "{why}");
-
-    let pair = mesh(["alpha", "beta"], |node| node); // room for two peers each
-    let address = pair.0[0].local_addr().expect("listens").to_string();
-    let listener = |name| lone(Node::new(name, 0, 1).joins([&address]));
-    let first = listener("gamma");
-    eventually("gamma is linked", || pair.0[0].peers().len() == 2);
-    let second = listener("delta");
-    eventually("delta is told that alpha has no more room", || {
-        second.0[0].stats()["links"]["refused"]["too many peers"].as_u64() > Some(0)
-    });
-    assert_eq!(first.0[0].peers().len(), 1);
-}
-
-#[test]
-fn two_nodes_with_one_name_refuse_each_other() {
-    let mesh = mesh(["twin", "twin"], |node| node);
-    eventually("the clash is noticed", || {
-        mesh.0.iter().any(|node| node.stats()["links"]["refused"]["name clash"].as_u64() > Some(0))
-    });
-    assert!(mesh.0.iter().all(|node| node.peers().is_empty()));
-}
-
-#[test]
 fn news_of_nodes_comes_with_the_detector_that_it_needs() {
     let (sender, receiver) = channel();
     let mesh = mesh(["alpha", "beta"], |node| {
@@ -451,4 +264,31 @@ fn news_of_nodes_comes_with_the_detector_that_it_needs() {
     assert_eq!(collect(&receiver, 1), ["beta: left"]);
     let plan = Node::new("alpha", 0, 1).on_receive_message(MessageType::FailedNode, |_| ()).plan().expect("composes");
     assert!(plan.component("failure_detector").is_some(), "{plan}");
+}
+
+#[test]
+fn sealed_nodes_link_by_the_secret_and_by_listed_keys() {
+    let secret = ClusterSecret::generate().expect("random");
+    let dir = std::env::temp_dir().join(format!("nodewright-sealed-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a temporary directory");
+    let keys = ["alpha", "beta"].map(|name| {
+        let keys = KeyPair::generate().expect("random");
+        keys.create(&dir.join(format!("{name}.key"))).expect("a new file");
+        keys.public().to_string()
+    });
+    let (sender, receiver) = channel();
+    let nodes = ["alpha", "beta"].map(|name| {
+        Node::new(name, 0, 1)
+            .secret(secret.clone())
+            .key_file(dir.join(format!("{name}.key")))
+            .allow_keys(&keys)
+            .on_receive_message(MessageType::ReliableDelivery, texts(&sender))
+    });
+    let mesh = Mesh(start_together(nodes).expect("the nodes start"));
+    mesh.0[0].broadcast(Delivery::Reliable, "sealed").expect("sent");
+    assert_eq!(collect(&receiver, 2), ["alpha: sealed"; 2]);
+    assert!(mesh.0[0].plan().to_string().contains("sealed by Noise"));
+    let address = mesh.0[0].local_addr().expect("listens").to_string();
+    assert!(Client::connect([address], Security::LoopbackOnly).is_err(), "a client without the secret is refused");
+    std::fs::remove_dir_all(&dir).expect("ours");
 }

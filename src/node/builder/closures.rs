@@ -22,6 +22,13 @@ impl Node {
     /// Calls `call` on every message of this type as it is *delivered*, and on
     /// news of nodes. If no delivery of that guarantee is composed, the
     /// unordered one is added.
+    ///
+    /// ```
+    /// use nodewright::node::{MessageType, Node};
+    ///
+    /// let node = Node::new("alpha", 0, 5)
+    ///     .on_receive_message(MessageType::UniformReliableDelivery, |msg| println!("{msg}"));
+    /// ```
     pub fn on_receive_message(
         mut self,
         message_type: MessageType,
@@ -44,6 +51,13 @@ impl Node {
 
     /// Calls `call` on every event of type `E` that a component of this node
     /// publishes; retained ones come first.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use nodewright::protocol::failure_detector::Suspicion;
+    ///
+    /// let node = Node::new("alpha", 0, 5).on_event(|opinion: &Suspicion| println!("{opinion:?}"));
+    /// ```
     pub fn on_event<E: Event>(mut self, call: impl FnMut(&E) + Send + 'static) -> Self {
         self.callbacks.on_event(call);
         self
@@ -72,6 +86,12 @@ impl Node {
 
     /// A named service on bytes, for clients and nodes alike. An `Err` refuses:
     /// it says that nothing was done.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).on_service("shout", |_params, text| Ok(text.to_ascii_uppercase()));
+    /// ```
     pub fn on_service(
         mut self,
         name: &str,

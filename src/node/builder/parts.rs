@@ -17,6 +17,14 @@ impl Node {
     /// Suspects after a silence of `timeout`, with a heartbeat every `period`;
     /// the timeout is several periods. Shorter notices sooner and is wrong more
     /// often. Accurate only where [`Node::assume_synchrony`] holds.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use std::time::Duration;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_failure_detector(Duration::from_secs(5), Duration::from_millis(500));
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_failure_detector(self, timeout: Duration, period: Duration) -> Self {
         let call = format!(".has_failure_detector({timeout:?}, {period:?})");
         self.detector(failure_detector::Config::fixed(timeout, period), call)
@@ -25,6 +33,14 @@ impl Node {
     /// Suspects after a silence of `initial`, and grows that peer's timeout by
     /// `step` with every mistake: in the end it makes none, where delays have
     /// any bound at all (eventually perfect).
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use std::time::Duration;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_growing_detector(Duration::from_secs(1), Duration::from_millis(500), Duration::from_millis(200));
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_growing_detector(self, initial: Duration, step: Duration, period: Duration) -> Self {
         let call = format!(".has_growing_detector({initial:?}, {step:?}, {period:?})");
         self.detector(failure_detector::Config::growing(initial, step, period), call)
@@ -33,6 +49,14 @@ impl Node {
     /// Judges a silence by the intervals seen so far (phi accrual): suspects
     /// from `threshold` on, where 8 means one mistake in 10^8 regular
     /// intervals. The default, with 8 and a heartbeat every 200 ms.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use std::time::Duration;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_phi_detector(8.0, Duration::from_millis(200));
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_phi_detector(self, threshold: f64, period: Duration) -> Self {
         let call = format!(".has_phi_detector({threshold:?}, {period:?})");
         self.detector(failure_detector::Config::phi(threshold, period), call)
@@ -41,6 +65,14 @@ impl Node {
     /// You warrant that no correct node and no link is ever slower than the
     /// fixed timeout. All-ack delivery rests on it: where it does not hold,
     /// that delivery's guarantee does not either.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use std::time::Duration;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_failure_detector(Duration::from_secs(5), Duration::from_millis(500)).assume_synchrony();
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn assume_synchrony(mut self) -> Self {
         self.assume_synchrony = true;
         self
@@ -57,28 +89,64 @@ impl Node {
     }
 
     /// Best effort: if the sender is correct, every correct node delivers.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_best_effort_delivery();
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_best_effort_delivery(self) -> Self {
         self.delivery(Delivery::BestEffort, ".has_best_effort_delivery()")
     }
 
     /// Reliable: all correct nodes deliver the same, even if the sender fails.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_reliable_delivery();
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_reliable_delivery(self) -> Self {
         self.delivery(Delivery::Reliable, ".has_reliable_delivery()")
     }
 
     /// Uniform: what anyone delivered, also one that failed since, every
     /// correct node delivers. Needs a majority of the voters up.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_uniform_reliable_delivery();
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_uniform_reliable_delivery(self) -> Self {
         self.delivery(Delivery::Uniform, ".has_uniform_reliable_delivery()")
     }
 
     /// Delivered once every node that is not suspected holds it. Needs
     /// [`Node::assume_synchrony`] and the fixed timeout.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_uniform_reliable_delivery_all_ack();
+    /// assert!(node.plan().is_err(), "nobody assumed synchrony");
+    /// ```
     pub fn has_uniform_reliable_delivery_all_ack(self) -> Self {
         self.delivery(Delivery::UniformAllAck, ".has_uniform_reliable_delivery_all_ack()")
     }
 
     /// Any rung of the ladder: `Delivery::Uniform.causal()`.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use nodewright::protocol::delivery::Delivery;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_delivery(Delivery::Uniform.causal());
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_delivery(self, delivery: Delivery) -> Self {
         self.delivery(delivery, format!(".has_delivery(Delivery::{delivery:?})"))
     }
@@ -87,6 +155,13 @@ impl Node {
 
     /// A Lamport clock: stamps deliveries, read by
     /// [`Running::lamport`](crate::node::Running::lamport).
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_lamport_clock();
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_lamport_clock(mut self) -> Self {
         self.lamport_clock = true;
         self
@@ -94,6 +169,13 @@ impl Node {
 
     /// A vector clock: stamps deliveries, read by
     /// [`Running::vector`](crate::node::Running::vector).
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_vector_clock();
+    /// assert!(node.plan().is_ok());
+    /// ```
     pub fn has_vector_clock(mut self) -> Self {
         self.vector_clock = true;
         self
