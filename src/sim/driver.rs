@@ -112,7 +112,6 @@ impl World {
         let node = &mut self.nodes[at];
         node.incarnation = at_least.max(node.incarnation + 1);
         node.up = true;
-        node.ready = false;
         node.started_at = self.now;
         node.sides = sides;
         let mut cells = Vec::with_capacity(node.stack.factories.len() + 1);

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How long the fall of a process may take to be noticed through a session.
 const FALL_NOTICED: u64 = 500;
+/// After this time a restarted life counts as ready where nobody can say.
+const READY_AFTER: Duration = Duration::from_secs(5);
 
 impl World {
     /// The node loses its memory and is gone until [`World::restart`].
@@ -341,15 +343,24 @@ impl World {
         }
     }
 
+    /// Whether a node is not one of the `f` that have failed.
+    fn is_strong(&mut self, node: NodeIndex) -> bool {
+        let it = &self.nodes[node.0];
+        if !it.up || it.doomed {
+            return !it.voter;
+        }
+        match self.ready_when {
+            Some(ready) => ready(self, node),
+            None => it.incarnation == 1 || self.now.since(it.started_at) > READY_AFTER,
+        }
+    }
+
     fn strike_crash(&mut self, node: NodeIndex) {
-        let now = self.now;
-        let (hook, grace) = (self.ready_when.is_some(), self.ready_after);
-        let weak = |it: &super::node::Node| {
-            it.voter && (!it.up || it.doomed || !(it.ready || !hook && now.since(it.started_at) > grace))
-        };
-        let down = self.nodes.iter().filter(|it| weak(it)).count();
-        let counted = weak(&self.nodes[node.0]);
-        if !self.nodes[node.0].up || self.nodes[node.0].doomed || down + usize::from(!counted) > self.faults.down_max {
+        if !self.nodes[node.0].up || self.nodes[node.0].doomed {
+            return;
+        }
+        let others = self.all().filter(|other| *other != node && !self.is_strong(*other)).count();
+        if others + 1 > self.faults.down_max {
             return;
         }
         let between = self.faults.crashes_between_effects && self.rng.bool();

@@ -61,7 +61,6 @@ pub(super) struct Node {
     pub(super) run: u32,
     pub(super) up: bool,
     pub(super) started_at: Time,
-    pub(super) ready: bool,
     pub(super) paused: bool,
     pub(super) pauses: u32,
     /// What happens to it while it is paused.
@@ -96,7 +95,6 @@ impl Node {
             run: 0,
             up: false,
             started_at: Time::ZERO,
-            ready: false,
             paused: false,
             pauses: 0,
             held: Vec::new(),

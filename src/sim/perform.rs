@@ -188,9 +188,6 @@ impl World {
         if let Some(key) = event.retained() {
             it.retained.insert((event.event_type(), key), event.clone());
         }
-        if self.ready_when.is_some_and(|ready| ready(&event)) {
-            it.ready = true;
-        }
         self.trace.push(self.now, life, What::Published(event.clone()));
         *self.counts.entry(event.event_type().name).or_insert(0) += 1;
         for cell in 0..self.nodes[node].cells.len() {

@@ -11,7 +11,7 @@ use crate::codec::BatchBuilder;
 use crate::component::{Erased, Inspection, Item, Progress, ReplyTo, Stack, Target, Token};
 use crate::envelope::Content;
 use crate::error::{CallError, Fault};
-use crate::event::{AnyEvent, Event};
+use crate::event::Event;
 use crate::id::{Kind, Life, MessageId};
 use crate::protocol::link;
 use crate::time::Time;
@@ -49,8 +49,7 @@ pub struct World {
     pub(super) recorder: Recorder,
     pub(super) counts: Counts,
     pub(super) started: bool,
-    pub(super) ready_when: Option<fn(&AnyEvent) -> bool>,
-    pub(super) ready_after: Duration,
+    pub(super) ready_when: Option<fn(&mut World, NodeIndex) -> bool>,
     next_token: u64,
 }
 
@@ -72,7 +71,6 @@ impl World {
             counts: Counts::new(),
             started: false,
             ready_when: None,
-            ready_after: Duration::from_secs(5),
             next_token: 0,
         }
     }
@@ -116,10 +114,10 @@ impl World {
         self.begin_chaos();
     }
 
-    /// A restarted life counts as ready (see [`Faults::down_max`]) when one of
-    /// its components publishes an event for which this holds; without it,
-    /// after five seconds.
-    pub fn ready_when(&mut self, ready: fn(&AnyEvent) -> bool) {
+    /// A life counts as ready (see [`Faults::down_max`]) when this holds for its
+    /// node: when it has joined, say. Without it, a node's first life is ready
+    /// at once and a later one after five seconds.
+    pub fn ready_when(&mut self, ready: fn(&mut World, NodeIndex) -> bool) {
         self.ready_when = Some(ready);
     }
 
@@ -359,7 +357,6 @@ impl World {
         self.started = true;
         for node in 0..self.nodes.len() {
             self.start_life(node, 0);
-            self.nodes[node].ready = true;
         }
     }
 

@@ -14,5 +14,8 @@ mod node_bad_input;
 mod requests;
 mod resolver;
 
+mod sim_delivery;
+mod sim_detector;
 mod sim_driver;
+mod sim_schedules;
 mod transport;
