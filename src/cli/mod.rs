@@ -17,6 +17,7 @@ mod health;
 mod keygen;
 mod mesh;
 mod node;
+mod plan;
 mod soak;
 mod verdict_command;
 
@@ -47,6 +48,8 @@ Exit status: 0 ok, 1 a verdict failed or a node is unhealthy, 2 wrong usage or c
 enum Command {
     Mesh(mesh::Args),
     Node(node::Args),
+    Plan(plan::Args),
+    Config(plan::ConfigArgs),
     Soak(soak::Args),
     Keygen(keygen::Args),
     Health(health::Args),
@@ -63,6 +66,8 @@ pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Mesh(args) => mesh::run(args, &terminal),
         Command::Node(args) => node::run(args, &terminal),
+        Command::Plan(args) => plan::run(&args, &terminal),
+        Command::Config(args) => plan::example(&args, &terminal),
         Command::Soak(args) => soak::run(args, &terminal),
         Command::Keygen(args) => keygen::run(&args, &terminal),
         Command::Health(args) => health::run(&args, &terminal),

@@ -58,6 +58,50 @@ fn keygen_makes_files_for_the_owner_alone_and_overwrites_none() {
 }
 
 #[test]
+fn the_example_configuration_is_one_that_plans() {
+    let dir = Dir::new("example");
+    let example = nodewright(&dir.0, &["config", "--example"]);
+    assert_eq!(example.status.code(), Some(0), "{}", said(&example));
+    let file = dir.write("node.toml", &String::from_utf8_lossy(&example.stdout));
+    let plan = nodewright(&dir.0, &["plan", "--config", &file]);
+    assert_eq!(plan.status.code(), Some(0), "{}", said(&plan));
+    assert!(said(&plan).contains("failure_detector"), "{}", said(&plan));
+}
+
+#[test]
+fn a_plan_says_the_composition_or_all_its_faults() {
+    let dir = Dir::new("plan");
+    let good = dir.write("good.toml", "name = \"alpha\"\nhas_delivery = [\"uniform.causal\"]\n");
+    let plan = nodewright(&dir.0, &["plan", "--config", &good, "--json"]);
+    assert_eq!(plan.status.code(), Some(0), "{}", said(&plan));
+    let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).expect("JSON");
+    let names: Vec<_> = plan["components"].as_array().expect("a list").iter().map(|part| &part["name"]).collect();
+    assert!(names.iter().any(|name| *name == "uniform.causal") && names.iter().any(|name| *name == "membership"));
+    assert!(plan["memory_ceiling_bytes"].as_u64() > Some(0));
+
+    // All-ack over an inaccurate detector, and a key without a secret.
+    let bad = dir
+        .write("bad.toml", "name = \"alpha\"\nhas_uniform_reliable_delivery_all_ack = true\nkey_file = \"node.key\"\n");
+    let faults = nodewright(&dir.0, &["plan", "--config", &bad]);
+    assert_eq!(faults.status.code(), Some(2), "{}", said(&faults));
+    assert!(faults.stdout.is_empty());
+    for part in ["assume_synchrony", "key_file", "mend:"] {
+        assert!(said(&faults).contains(part), "{part} is missing in: {}", said(&faults));
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    let dir = Dir::new("unknown-key");
+    let file = dir.write("node.toml", "name = \"alpha\"\nlisten = \"127.0.0.1:0\"\ncolour = \"red\"\n");
+    for command in ["node", "plan"] {
+        let refused = nodewright(&dir.0, &[command, "--config", &file]);
+        assert_eq!(refused.status.code(), Some(2), "{command}: {}", said(&refused));
+        assert!(said(&refused).contains("colour"), "{command}: {}", said(&refused));
+    }
+}
+
+#[test]
 fn a_verdict_without_records_fails_and_without_a_directory_is_wrong_usage() {
     let dir = Dir::new("verdict");
     let empty = nodewright(&dir.0, &["verdict", ".", "--json"]);

@@ -13,7 +13,7 @@ use super::report::{Report, What};
 use super::terminal::Terminal;
 use super::values::duration;
 use crate::id::{Life, NodeId};
-use crate::node::{MessageType, Node, StartError};
+use crate::node::{Config, MessageType, Node, StartError};
 use crate::protocol::delivery::{Delivery, Guarantee};
 use crate::protocol::membership::View;
 use broadcaster::Broadcaster;
@@ -27,7 +27,8 @@ use std::time::{Duration, Instant};
 /// Run one node in the foreground; Ctrl-C stops it gracefully
 #[derive(clap::Args)]
 #[command(after_help = "\
-Every option may also come from the environment as NODEWRIGHT_<OPTION>, as in NODEWRIGHT_SECRET_FILE.
+What is said here goes before the environment (NODEWRIGHT_<KEY>, with the keys of `nodewright config --example` and
+the names of the options below), and that before the file.
 
 Examples:
   nodewright node --config alpha.toml
@@ -41,20 +42,20 @@ Examples:
 Exit status: 0 stopped as asked, 1 it failed, 2 wrong usage or configuration")]
 pub(crate) struct Args {
     /// Everything in a file; see `nodewright config --example`
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "listen", "peers", "secret_file"])]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The node's name
-    #[arg(long, env = "NODEWRIGHT_NAME", required_unless_present = "config")]
+    #[arg(long)]
     name: Option<String>,
-    /// Where to listen
-    #[arg(long, env = "NODEWRIGHT_LISTEN", value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
-    listen: String,
+    /// Where to listen; loopback at a port of the system's choice, if not said
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
     /// All voters' addresses, separated by commas; the own one may be among them
-    #[arg(long, env = "NODEWRIGHT_PEERS", value_name = "HOST:PORT,...", value_delimiter = ',')]
-    peers: Vec<String>,
+    #[arg(long, value_name = "HOST:PORT,...")]
+    peers: Option<String>,
     /// The cluster secret; needed to listen on anything but loopback
-    #[arg(long, env = "NODEWRIGHT_SECRET_FILE", value_name = "FILE")]
-    secret_file: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<String>,
     #[command(flatten)]
     demo: Demo,
     /// One JSON object a line
@@ -112,8 +113,8 @@ pub(crate) fn run(args: Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(dir) = &demo.record {
         std::fs::create_dir_all(dir).map_err(|error| Failure::usage(format!("--record {}: {error}", dir.display())))?;
     }
-    let (node, name, voters) = composed(&args)?;
-    let identity = Identity { name, voters, delivery: demo.delivery, dir: demo.record.clone() };
+    let node = composed(&args)?;
+    let identity = Identity { name: node.name().to_string(), delivery: demo.delivery, dir: demo.record.clone() };
     let (reports, told) = flume::bounded(REPORTS_MAX);
     let session = Arc::new(Session::new(identity, reports));
     let running = watched(node, &session, demo.delivery).start().map_err(refused)?;
@@ -141,20 +142,22 @@ fn refused(error: StartError) -> Failure {
     }
 }
 
-/// The node as the arguments describe it, its name and its number of voters.
-fn composed(args: &Args) -> Result<(Node, String, usize), Failure> {
-    let name = args.name.clone().unwrap_or_default();
-    let port = args.listen.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0);
-    let mut node = Node::new(&name, port, PEERS_MAX).listen(&args.listen).has_peers(&args.peers);
-    if let Some(secret) = &args.secret_file {
-        node = node.secret_file(secret);
-    }
-    let own = args.peers.contains(&args.listen);
-    Ok((node, name, args.peers.len() + usize::from(!own)))
-}
+/// Variables of the environment that are this command's own, not a node's keys.
+pub(super) const OWN_VARIABLES: [&str; 7] = ["DELIVERY", "BROADCAST_EVERY", "RATE", "SIZE", "RECORD", "LINGER", "JSON"];
 
-/// Most peers linked to a node of the command.
-const PEERS_MAX: usize = 64;
+/// The node that file, environment and arguments describe.
+fn composed(args: &Args) -> Result<Node, Failure> {
+    let file = args.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read);
+    let said = [
+        ("NAME", &args.name),
+        ("LISTEN", &args.listen),
+        ("HAS_PEERS", &args.peers),
+        ("SECRET_FILE", &args.secret_file),
+    ];
+    let said = said.into_iter().filter_map(|(key, value)| Some((format!("NODEWRIGHT_{key}"), value.clone()?)));
+    let config = file.map_err(Failure::usage)?.with_environment(&OWN_VARIABLES).with_variables(said, &[]);
+    config.node().map_err(Failure::usage)
+}
 
 /// Adds what the session listens to.
 fn watched(node: Node, session: &Arc<Session>, delivery: Delivery) -> Node {
@@ -171,7 +174,7 @@ fn watched(node: Node, session: &Arc<Session>, delivery: Delivery) -> Node {
         let own = view.voters.iter().chain(&view.listeners).find(|member| member.life.node == id);
         if let Some(member) = own {
             incarnation.store(member.life.incarnation.0, Ordering::Relaxed);
-            entered.chapter(member.life);
+            entered.enter(member.life, view.configured);
         }
     });
     let (recorded, here) = (session.clone(), me.clone());

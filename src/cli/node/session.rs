@@ -8,14 +8,13 @@ use crate::id::Life;
 use crate::node::{Incoming, MessageType};
 use crate::protocol::delivery::Delivery;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// Who the node is, and where its records go.
 pub(super) struct Identity {
     pub(super) name: String,
-    pub(super) voters: usize,
     pub(super) delivery: Delivery,
     pub(super) dir: Option<PathBuf>,
 }
@@ -26,6 +25,7 @@ pub(super) struct Session {
     /// The life that is being recorded. A lock, because callbacks of the next
     /// life may come while the broadcaster still writes for the last one.
     current: Mutex<Option<Arc<Chapter>>>,
+    voters: AtomicUsize,
     /// Since `started`, in milliseconds.
     last_delivery: AtomicU64,
     reports: flume::Sender<What>,
@@ -45,7 +45,8 @@ pub(super) struct Chapter {
 impl Session {
     pub(super) fn new(identity: Identity, reports: flume::Sender<What>) -> Self {
         let started = Instant::now();
-        Session { identity, started, current: Mutex::new(None), last_delivery: AtomicU64::new(0), reports }
+        let (current, voters, last_delivery) = (Mutex::new(None), AtomicUsize::new(0), AtomicU64::new(0));
+        Session { identity, started, current, voters, last_delivery, reports }
     }
 
     /// The node's name.
@@ -66,6 +67,12 @@ impl Session {
     /// How long nothing was delivered.
     pub(super) fn silent_ms(&self) -> u64 {
         self.now_ms().saturating_sub(self.last_delivery.load(Ordering::Relaxed))
+    }
+
+    /// A life begins, in a cluster of so many voters.
+    pub(super) fn enter(&self, life: Life, voters: usize) {
+        self.voters.store(voters, Ordering::Relaxed);
+        self.chapter(life);
     }
 
     /// The chapter of `life`, opened if this is its first word. A chapter that
@@ -96,9 +103,10 @@ impl Session {
     }
 
     fn open(&self, life: Life) -> Option<Recorder> {
-        let Identity { name, voters, delivery, dir } = &self.identity;
+        let Identity { name, delivery, dir } = &self.identity;
+        let voters = self.voters.load(Ordering::Relaxed);
         let path = records::file_of(dir.as_ref()?, name, life);
-        let created = Recorder::create(&path, &header(life, name, *voters, *delivery));
+        let created = Recorder::create(&path, &header(life, name, voters, *delivery));
         created.map_err(|error| self.notice(format!("NO RECORDS: {} cannot be written: {error}", path.display()))).ok()
     }
 

@@ -113,6 +113,11 @@ impl Node {
         self.faults.push(WiringFault::BadValue { call, problem, mend });
     }
 
+    /// The name it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The id, where it is not to be derived from the name. Ids are totally
     /// ordered, and two nodes of one id refuse each other.
     pub fn id(mut self, id: NodeId) -> Self {
