@@ -12,7 +12,7 @@ use super::records::{FLUSH_EVERY, FLUSH_EVERY_IDLE, Record};
 use super::report::{Report, What};
 use super::terminal::Terminal;
 use super::values::duration;
-use crate::id::{Life, NodeId};
+use crate::id::NodeId;
 use crate::node::{Config, MessageType, Node, StartError};
 use crate::protocol::delivery::{Delivery, Guarantee};
 use crate::protocol::membership::View;
@@ -21,7 +21,6 @@ use orders::Order;
 use session::{Identity, Session};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Run one node in the foreground; Ctrl-C stops it gracefully
@@ -142,8 +141,10 @@ fn refused(error: StartError) -> Failure {
     }
 }
 
-/// Variables of the environment that are this command's own, not a node's keys.
-pub(super) const OWN_VARIABLES: [&str; 7] = ["DELIVERY", "BROADCAST_EVERY", "RATE", "SIZE", "RECORD", "LINGER", "JSON"];
+/// Variables of the environment that are this command's or the simulator's
+/// own, not a node's keys.
+pub(super) const OWN_VARIABLES: [&str; 9] =
+    ["DELIVERY", "BROADCAST_EVERY", "RATE", "SIZE", "RECORD", "LINGER", "JSON", "SEED", "SEEDS"];
 
 /// The node that file, environment and arguments describe.
 fn composed(args: &Args) -> Result<Node, Failure> {
@@ -161,27 +162,18 @@ fn composed(args: &Args) -> Result<Node, Failure> {
 
 /// Adds what the session listens to.
 fn watched(node: Node, session: &Arc<Session>, delivery: Delivery) -> Node {
-    // The incarnation of the present life: told by the first view of each
-    // life, before anything is delivered to it.
-    let incarnation = Arc::new(AtomicU64::new(0));
-    let id = NodeId::from_name(session.name());
-    let me = {
-        let incarnation = incarnation.clone();
-        move || Life::new(id, incarnation.load(Ordering::Relaxed))
-    };
-    let entered = session.clone();
+    let (entered, id) = (session.clone(), NodeId::from_name(session.name()));
     let mut node = node.has_delivery(delivery).on_event(move |view: &View| {
         let own = view.voters.iter().chain(&view.listeners).find(|member| member.life.node == id);
         if let Some(member) = own {
-            incarnation.store(member.life.incarnation.0, Ordering::Relaxed);
             entered.enter(member.life, view.configured);
         }
     });
-    let (recorded, here) = (session.clone(), me.clone());
-    node = node.on_receive_message(message_type(delivery), move |incoming| recorded.delivered(here(), incoming));
+    let recorded = session.clone();
+    node = node.on_receive_message(message_type(delivery), move |incoming| recorded.delivered(incoming));
     for news in [MessageType::JoinedNode, MessageType::FailedNode, MessageType::RestoredNode, MessageType::EndedNode] {
-        let (session, here) = (session.clone(), me.clone());
-        node = node.on_receive_message(news, move |incoming| session.peer(here(), incoming));
+        let session = session.clone();
+        node = node.on_receive_message(news, move |incoming| session.peer(incoming));
     }
     node
 }

@@ -8,7 +8,7 @@ use crate::id::Life;
 use crate::node::{Incoming, MessageType};
 use crate::protocol::delivery::Delivery;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -25,7 +25,6 @@ pub(super) struct Session {
     /// The life that is being recorded. A lock, because callbacks of the next
     /// life may come while the broadcaster still writes for the last one.
     current: Mutex<Option<Arc<Chapter>>>,
-    voters: AtomicUsize,
     /// Since `started`, in milliseconds.
     last_delivery: AtomicU64,
     reports: flume::Sender<What>,
@@ -45,8 +44,7 @@ pub(super) struct Chapter {
 impl Session {
     pub(super) fn new(identity: Identity, reports: flume::Sender<What>) -> Self {
         let started = Instant::now();
-        let (current, voters, last_delivery) = (Mutex::new(None), AtomicUsize::new(0), AtomicU64::new(0));
-        Session { identity, started, current, voters, last_delivery, reports }
+        Session { identity, started, current: Mutex::new(None), last_delivery: AtomicU64::new(0), reports }
     }
 
     /// The node's name.
@@ -69,10 +67,9 @@ impl Session {
         self.now_ms().saturating_sub(self.last_delivery.load(Ordering::Relaxed))
     }
 
-    /// A life begins, in a cluster of so many voters.
+    /// A callback: a life of this node begins, in a cluster of so many voters.
     pub(super) fn enter(&self, life: Life, voters: usize) {
-        self.voters.store(voters, Ordering::Relaxed);
-        self.chapter(life);
+        self.chapter(life).append(&Record::Voters(u32::try_from(voters).unwrap_or(u32::MAX)));
     }
 
     /// The chapter of `life`, opened if this is its first word. A chapter that
@@ -104,27 +101,26 @@ impl Session {
 
     fn open(&self, life: Life) -> Option<Recorder> {
         let Identity { name, delivery, dir } = &self.identity;
-        let voters = self.voters.load(Ordering::Relaxed);
         let path = records::file_of(dir.as_ref()?, name, life);
-        let created = Recorder::create(&path, &header(life, name, voters, *delivery));
+        let created = Recorder::create(&path, &header(life, name, *delivery));
         created.map_err(|error| self.notice(format!("NO RECORDS: {} cannot be written: {error}", path.display()))).ok()
     }
 
-    /// A callback: something was delivered to `me`.
-    pub(super) fn delivered(&self, me: Life, incoming: &Incoming<'_>) {
+    /// A callback: something was delivered.
+    pub(super) fn delivered(&self, incoming: &Incoming<'_>) {
         let Some(id) = incoming.id else { return };
-        let chapter = self.chapter(me);
+        let chapter = self.chapter(incoming.me);
         let payload = payload::read(incoming.body);
         chapter.append(&Record::Delivered(Delivered { origin: id.origin, batch: id.batch, index: id.index, payload }));
         chapter.delivered.fetch_add(1, Ordering::Relaxed);
-        if id.origin == me {
+        if id.origin == incoming.me {
             chapter.settled.fetch_add(1, Ordering::Relaxed);
         }
         self.last_delivery.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    /// A callback: a peer's standing changed in the eyes of `me`.
-    pub(super) fn peer(&self, me: Life, incoming: &Incoming<'_>) {
+    /// A callback: a peer's standing changed in this life's eyes.
+    pub(super) fn peer(&self, incoming: &Incoming<'_>) {
         let standing = match incoming.message_type {
             MessageType::JoinedNode => Standing::Joined,
             MessageType::FailedNode => Standing::Suspected,
@@ -137,9 +133,9 @@ impl Session {
         if incoming.origin.node.is_client() {
             return;
         }
-        self.chapter(me).append(&Record::Peer { life: incoming.origin, standing });
+        self.chapter(incoming.me).append(&Record::Peer { life: incoming.origin, standing });
         // Of its own earlier lives a node hears from the others.
-        let own = incoming.origin.node == me.node;
+        let own = incoming.origin.node == incoming.me.node;
         let peer = if own { self.name() } else { incoming.origin_name }.to_string();
         let incarnation = incoming.origin.incarnation.0;
         self.report(What::Peer { peer, incarnation, standing });

@@ -39,13 +39,13 @@ pub(crate) enum Record {
         life: Life,
         /// The node's name.
         name: String,
-        /// Configured voters.
-        voters: u32,
         /// The delivery that the broadcasts go through.
         delivery: String,
         /// Wall clock at the start, for people.
         unix_ms: u64,
     },
+    /// How many voters are configured.
+    Voters(u32),
     /// This life is about to broadcast its `n`th payload.
     Broadcast {
         /// Counted from 1.
@@ -127,16 +127,9 @@ pub(crate) fn file_of(dir: &Path, name: &str, life: Life) -> PathBuf {
 pub(crate) const EXTENSION: &str = "records";
 
 /// What a life's first record says of it.
-pub(crate) fn header(life: Life, name: &str, voters: usize, delivery: Delivery) -> Record {
+pub(crate) fn header(life: Life, name: &str, delivery: Delivery) -> Record {
     let unix_ms = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
-    Record::Life {
-        format: FORMAT,
-        life,
-        name: name.to_string(),
-        voters: u32::try_from(voters).unwrap_or(u32::MAX),
-        delivery: delivery.name().to_string(),
-        unix_ms,
-    }
+    Record::Life { format: FORMAT, life, name: name.to_string(), delivery: delivery.name().to_string(), unix_ms }
 }

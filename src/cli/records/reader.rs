@@ -98,7 +98,7 @@ mod tests {
         std::fs::create_dir_all(&dir).unwrap();
         let life = Life::new(NodeId(7), 3);
         let path = file_of(&dir, "alpha", life);
-        let first = header(life, "alpha", 4, Delivery::UniformCausal);
+        let first = header(life, "alpha", Delivery::UniformCausal);
         let recorder = Recorder::create(&path, &first).unwrap();
         let delivered = Delivered { origin: life, batch: 1, index: 0, payload: Some((life, 1)) };
         for record in [Record::Broadcast { n: 1 }, Record::Delivered(delivered), Record::End] {

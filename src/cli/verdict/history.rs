@@ -86,7 +86,7 @@ impl Histories {
 
     /// Begins the history that `header` opens.
     pub(crate) fn open(&mut self, header: &Record) -> Result<LifeNumber, String> {
-        let Record::Life { life, name, voters, delivery, .. } = header else {
+        let Record::Life { life, name, delivery, .. } = header else {
             return Err("the records do not begin with whose they are".to_string());
         };
         let number = self.number(*life)?;
@@ -96,7 +96,6 @@ impl Histories {
         }
         history.name.clone_from(name);
         history.declared = true;
-        self.voters = self.voters.max(*voters as usize);
         self.deliveries.insert(delivery.parse()?);
         Ok(number)
     }
@@ -112,6 +111,10 @@ impl Histories {
                 None
             }
             Record::Life { .. } => return Err("a second header".to_string()),
+            Record::Voters(voters) => {
+                self.voters = self.voters.max(*voters as usize);
+                None
+            }
             Record::Sample(_) | Record::End => None,
         };
         let history = &mut self.lives[usize::from(number)];

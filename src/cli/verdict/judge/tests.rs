@@ -30,7 +30,8 @@ fn good() -> Vec<(Life, Vec<Record>)> {
 fn verdict(delivery: Delivery, run: &[(Life, Vec<Record>)]) -> (Verdict, Vec<&'static str>) {
     let mut histories = Histories::default();
     for (life, records) in run {
-        let number = histories.open(&header(*life, &format!("node{}", life.node.0), 3, delivery)).unwrap();
+        let number = histories.open(&header(*life, &format!("node{}", life.node.0), delivery)).unwrap();
+        histories.add(number, &Record::Voters(3)).unwrap();
         for record in records {
             histories.add(number, record).unwrap();
         }
