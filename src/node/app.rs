@@ -11,12 +11,10 @@ use super::roster::Roster;
 use super::shelf::{Lent, Shelf};
 use super::watch::Busy;
 use super::window::{Windows, as_callback};
-use crate::component::{
-    Boot, Context, Delivered, EndedWhy, Input, Inspection, Manifest, NetComponent, PeerChange, Role, Run,
-};
+use crate::component::{Boot, Context, Delivered, EndedWhy, Input, Inspection, Manifest, NetComponent, PeerChange};
 use crate::envelope::Content;
 use crate::error::Fault;
-use crate::event::{AnyEvent, Event, EventType};
+use crate::event::{AnyEvent, Event};
 use crate::id::{Kind, Life, MessageId, NodeId};
 use crate::protocol::delivery::Delivery;
 use crate::protocol::failure_detector::Suspicion;
@@ -59,35 +57,6 @@ pub(super) struct Recipe {
     pub(super) shared: Arc<Shared>,
     /// Not in the simulator, where a callback takes no time.
     pub(super) timed: bool,
-}
-
-/// Which deliveries the callbacks need: those of typed ones by name, those of
-/// a message type where no other of that guarantee is asked for; and the
-/// detector, where its opinions are.
-pub(super) fn manifest(callbacks: &Callbacks, asked: &[Delivery]) -> Manifest {
-    let (typed, types) = callbacks.expected();
-    let mut needed = typed;
-    let of_detector = types.iter().any(|what| matches!(what, MessageType::FailedNode | MessageType::RestoredNode));
-    for what in types {
-        let present = asked.iter().chain(&needed).any(|delivery| MessageType::of(*delivery) == what);
-        needed.extend(what.default_delivery().filter(|_| !present));
-    }
-    let mut requires: Vec<_> = needed.into_iter().map(Delivery::capability).collect();
-    requires.extend(of_detector.then_some("failure_detector"));
-    requires.sort_unstable();
-    requires.dedup();
-    let mut hears: Vec<_> = callbacks.event_types().chain([EventType::of::<Suspicion>()]).collect();
-    hears.sort_unstable();
-    hears.dedup();
-    Manifest {
-        requires,
-        wants: Delivery::ALL.into_iter().map(Delivery::capability).collect(),
-        hears,
-        run: Run::Thread,
-        role: Role::Leaf,
-        guarantee: "callbacks run one at a time, in order per origin and channel; a panic in one is caught and counted",
-        ..Manifest::new(NAME)
-    }
 }
 
 /// The component.

@@ -1,11 +1,14 @@
 //! The user's callbacks: kept over the lives of a node, lent to its `app`
 //! component for each.
 
+use super::app;
 use super::message::{Incoming, Message, MessageType, Typed};
+use crate::component::{Manifest, Role, Run};
 use crate::envelope::Envelope;
 use crate::event::{AnyEvent, Event, EventType};
 use crate::id::Kind;
 use crate::protocol::delivery::Delivery;
+use crate::protocol::failure_detector::Suspicion;
 
 type OnMessage = Box<dyn FnMut(&Incoming<'_>) + Send>;
 /// Returns whether the body decoded.
@@ -61,14 +64,34 @@ impl Callbacks {
         self.events.push((EventType::of::<E>(), Box::new(typed_call)));
     }
 
-    /// The deliveries that typed callbacks are for, and the message types.
-    pub(super) fn expected(&self) -> (Vec<Delivery>, Vec<MessageType>) {
-        let typed = self.typed.iter().map(|(delivery, ..)| *delivery).collect();
-        (typed, self.messages.iter().map(|(what, _)| *what).collect())
-    }
-
-    pub(super) fn event_types(&self) -> impl Iterator<Item = EventType> + '_ {
-        self.events.iter().map(|(event_type, _)| *event_type)
+    /// What the component `app` needs for the callbacks: deliveries, those of typed ones by name, those of
+    /// a message type where no other of that guarantee is asked for; and the
+    /// detector, where its opinions are.
+    pub(super) fn manifest(&self, asked: &[Delivery]) -> Manifest {
+        let mut needed: Vec<_> = self.typed.iter().map(|(delivery, ..)| *delivery).collect();
+        let types: Vec<_> = self.messages.iter().map(|(what, _)| *what).collect();
+        let of_detector = types.iter().any(|what| matches!(what, MessageType::FailedNode | MessageType::RestoredNode));
+        for what in types {
+            let present = asked.iter().chain(&needed).any(|delivery| MessageType::of(*delivery) == what);
+            needed.extend(what.default_delivery().filter(|_| !present));
+        }
+        let mut requires: Vec<_> = needed.into_iter().map(Delivery::capability).collect();
+        requires.extend(of_detector.then_some("failure_detector"));
+        requires.sort_unstable();
+        requires.dedup();
+        let mut hears: Vec<_> =
+            self.events.iter().map(|(event_type, _)| *event_type).chain([EventType::of::<Suspicion>()]).collect();
+        hears.sort_unstable();
+        hears.dedup();
+        Manifest {
+            requires,
+            wants: Delivery::ALL.into_iter().map(Delivery::capability).collect(),
+            hears,
+            run: Run::Thread,
+            role: Role::Leaf,
+            guarantee: "callbacks run one at a time, in order per origin and channel; a panic in one is caught and counted",
+            ..Manifest::new(app::NAME)
+        }
     }
 
     pub(super) fn message(&mut self, incoming: &Incoming<'_>) {

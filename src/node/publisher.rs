@@ -2,8 +2,9 @@
 
 use super::error::SendError;
 use super::message::{Body, Message};
+use super::receipt::Receipt;
 use super::running::{Started, append, encode};
-use super::window::{Patience, Receipt};
+use super::window::Patience;
 use crate::codec::BatchBuilder;
 use crate::component::Target;
 use crate::envelope::Content;

@@ -1,5 +1,4 @@
-//! Windows and receipts: how much a user may have under way, and how far it
-//! has come.
+//! Windows: how much a user may have under way, and how far it has come.
 //!
 //! What is asked of one delivery for one target is numbered from 1; the
 //! delivery reports cumulative counts ([`Progress`]). A window is the bytes
@@ -10,8 +9,8 @@
 //! close, what waits for a receipt learns that the outcome is unknown, and the
 //! next life opens them afresh.
 
-use super::app::Shared;
 use super::error::SendError;
+use super::receipt::Outcome;
 use crate::codec::Batch;
 use crate::component::{Failed, FailedWhy, Progress, Target};
 use crate::error::CallError;
@@ -19,17 +18,8 @@ use crate::id::{Kind, Life};
 use crate::protocol::delivery::Delivery;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// What a receipt tells of a message.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Outcome {
-    /// The delivery's guarantee is met for it.
-    Delivered,
-    /// No live node lacks it.
-    Stable,
-}
 
 /// How long a send may wait for room.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -259,7 +249,8 @@ impl Windows {
         self.state().windows.get(&(via, target)).map_or(0, Window::outstanding_bytes)
     }
 
-    fn wait(&self, ticket: Ticket, wanted: Outcome, timeout: Duration) -> Result<Outcome, CallError> {
+    /// Waits until `ticket` has come so far, or never will.
+    pub(super) fn wait(&self, ticket: Ticket, wanted: Outcome, timeout: Duration) -> Result<Outcome, CallError> {
         let deadline = Instant::now() + timeout;
         let mut state = self.state();
         loop {
@@ -287,36 +278,5 @@ impl Windows {
             }
             state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-    }
-}
-
-/// Stands for what was sent: says when it is delivered, and when stable.
-#[derive(Clone)]
-pub struct Receipt {
-    pub(super) shared: Arc<Shared>,
-    pub(super) ticket: Ticket,
-}
-
-impl Receipt {
-    /// Waits until the delivery's guarantee is met.
-    ///
-    /// # Errors
-    /// `Refused` (not done), `Ended` or `TimedOut` (outcome unknown).
-    pub fn wait(&self, timeout: Duration) -> Result<Outcome, CallError> {
-        self.shared.windows.wait(self.ticket, Outcome::Delivered, timeout)
-    }
-
-    /// Waits until no live node lacks it.
-    ///
-    /// # Errors
-    /// As [`Receipt::wait`].
-    pub fn wait_stable(&self, timeout: Duration) -> Result<Outcome, CallError> {
-        self.shared.windows.wait(self.ticket, Outcome::Stable, timeout)
-    }
-}
-
-impl std::fmt::Debug for Receipt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Receipt({:?})", self.ticket)
     }
 }

@@ -8,7 +8,6 @@ mod parts;
 
 use knobs::Settings;
 
-use super::app;
 use super::callbacks::Callbacks;
 use super::services::Handlers;
 use crate::component::{Manifest, Part, WiringFault};
@@ -134,6 +133,6 @@ impl Node {
     }
 
     pub(in crate::node) fn app_manifest(&self) -> Manifest {
-        app::manifest(&self.callbacks, &self.asked_deliveries())
+        self.callbacks.manifest(&self.asked_deliveries())
     }
 }

@@ -9,7 +9,8 @@ use crate::node::app;
 use crate::node::error::SendError;
 use crate::node::message::{Body, Message};
 use crate::node::publisher::Publisher;
-use crate::node::window::{Patience, Receipt, Ticket};
+use crate::node::receipt::Receipt;
+use crate::node::window::{Patience, Ticket};
 use crate::protocol::delivery::Delivery;
 use crate::protocol::link::BLOCK_BYTES_MAX;
 
