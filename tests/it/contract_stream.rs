@@ -8,6 +8,7 @@
 
 mod courier;
 mod hand;
+mod real;
 mod simulated;
 
 use courier::WINDOW;

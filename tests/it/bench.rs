@@ -1,0 +1,56 @@
+//! `nodewright bench`: a short dose of each figure, in the promised shape.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+type Figure = BTreeMap<String, serde_json::Value>;
+
+fn bench(arguments: &[&str]) -> Vec<Figure> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
+    let output = command.arg("bench").args(arguments).args(["--for", "200ms", "--rounds", "1", "--json"]).output();
+    let output = output.expect("starts");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).expect("text");
+    lines.lines().map(|line| serde_json::from_str(line).expect("one object a line")).collect()
+}
+
+/// Every figure has these keys, a positive value and the ratio of the two.
+fn check(figure: &Figure, name: &str, unit: &str) {
+    assert_eq!(figure["figure"], name);
+    assert_eq!(figure["unit"], unit);
+    let number = |key: &str| figure[key].as_f64().unwrap_or_else(|| panic!("{key} of {name} is no number"));
+    let ratio = number("value") / number("roofline");
+    assert!(ratio > 0.0 && (ratio / number("ratio") - 1.0).abs() < 1e-6, "{figure:?}");
+    assert!(number("rss_bytes_max") > 1e6, "{figure:?}");
+    assert_eq!(number("runs"), 1.0);
+    assert_eq!(figure.contains_key("p99_us"), unit == "us", "{figure:?}");
+}
+
+#[test]
+fn rates_stand_beside_their_rooflines() {
+    let link = bench(&["link"]);
+    assert_eq!(link.len(), 2);
+    check(&link[0], "link 64 B", "1/s");
+    check(&link[1], "link 1 KiB", "1/s");
+    check(&bench(&["broadcast", "--nodes", "3"])[0], "broadcast 64 B", "1/s");
+    check(&bench(&["reliable", "--nodes", "3", "--size", "128"])[0], "reliable 128 B", "1/s");
+}
+
+#[test]
+fn round_trips_stand_beside_ping_pongs() {
+    let uniform = bench(&["uniform"]);
+    check(&uniform[0], "uniform 64 B", "1/s");
+    check(&uniform[1], "uniform one at a time", "us");
+    assert_eq!(uniform[0]["nodes"], 4);
+    let request = bench(&["request"]);
+    check(&request[0], "request 64 B free", "us");
+    check(&request[1], "request 64 B pinned", "us");
+    assert_eq!(request[1]["clients"], 1);
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
+    let output = command.args(["bench", "link", "--size", "3"]).output().expect("starts");
+    assert_eq!(output.status.code(), Some(2), "a message holds its sequence number");
+}
