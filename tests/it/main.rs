@@ -1,6 +1,8 @@
 //! Integration tests, one binary.
 
 #[cfg(feature = "cli")]
+mod bench;
+#[cfg(feature = "cli")]
 mod cli_commands;
 #[cfg(feature = "cli")]
 mod cli_mesh;
@@ -13,7 +15,6 @@ mod node_api;
 mod node_bad_input;
 mod requests;
 mod resolver;
-
 mod sim_delivery;
 mod sim_detector;
 mod sim_driver;
