@@ -28,8 +28,8 @@ pub(super) enum Patience {
     None,
 }
 
-/// Runs of failed requests that are remembered for receipts; older ones read
-/// as delivered, which only a receipt kept over many failures can meet.
+/// Runs of failed requests that are remembered for receipts. A receipt from
+/// before the oldest one forgotten is told that its outcome is unknown.
 const FAILED_RUNS_MAX: usize = 256;
 
 #[derive(Default)]
@@ -38,6 +38,8 @@ struct Window {
     requested_bytes: u64,
     progress: Option<Progress>,
     failed: VecDeque<Failed>,
+    /// The last request of the failed runs that are no longer remembered.
+    forgotten: u64,
 }
 
 impl Window {
@@ -53,6 +55,10 @@ impl Window {
                 FailedWhy::Target => CallError::Refused("this delivery cannot send to a single node".into()),
                 FailedWhy::NotProvided => CallError::Refused("the target does not have this delivery".into()),
             }));
+        }
+        if number <= self.forgotten {
+            let why = format!("it was sent before {FAILED_RUNS_MAX} failures, more than are remembered");
+            return Some(Err(CallError::Ended(why)));
         }
         let progress = self.progress?;
         match () {
@@ -185,8 +191,10 @@ impl Windows {
                 Some(last) if last.first == failed.first && last.why == failed.why => *last = failed,
                 _ => window.failed.push_back(failed),
             }
-            if window.failed.len() > FAILED_RUNS_MAX {
-                window.failed.pop_front();
+            if window.failed.len() > FAILED_RUNS_MAX
+                && let Some(oldest) = window.failed.pop_front()
+            {
+                window.forgotten = oldest.last;
             }
         }
         window.progress = Some(progress);
@@ -278,5 +286,31 @@ impl Windows {
             }
             state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::NodeId;
+
+    #[test]
+    fn a_failure_that_is_no_longer_remembered_never_reads_as_delivered() {
+        let (life, via) = (Life::new(NodeId(1), 1), Delivery::BestEffort.kind());
+        let windows = Windows::new(1 << 20);
+        windows.open(life);
+        let failures = FAILED_RUNS_MAX as u64 + 1;
+        for run in 1..=failures {
+            let number = 2 * run; // every second one fails
+            let failed = Some(Failed { first: number, last: number, why: FailedWhy::Ended });
+            let (delivered, stable, released_bytes) = (number, number, 0);
+            windows.progress(Progress { via, target: Target::All, delivered, stable, released_bytes, failed });
+        }
+        let outcome = |number| {
+            windows.wait(Ticket { life, via, target: Target::All, number }, Outcome::Delivered, Duration::ZERO)
+        };
+        assert!(matches!(outcome(2), Err(CallError::Ended(_))), "the forgotten failure");
+        assert!(matches!(outcome(4), Err(CallError::Ended(_))), "the oldest remembered one");
+        assert_eq!(outcome(5), Ok(Outcome::Stable));
     }
 }
