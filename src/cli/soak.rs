@@ -30,7 +30,7 @@ enum What {
 #[command(after_help = "\
 The later half of the nodes is killed in turn; the earlier half is up throughout and is measured. Flat means
 that the median of the resident memory over the last minute is within 10 % of that over the second minute; a
-run shorter than 4 minutes compares its last quarter with its second.
+run shorter than 4 minutes compares its last quarter with its third.
 
 Examples:
   nodewright soak mesh --for 10m
@@ -168,7 +168,11 @@ fn compare(node: &str, samples: &[Sample], run_for: Duration, window: Duration) 
         let span = from.as_millis()..until.as_millis();
         samples.iter().filter(move |sample| span.contains(&u128::from(sample.at_ms))).collect::<Vec<_>>()
     };
-    let (early, late) = (within(window, window * 2), within(run_for.saturating_sub(window), run_for));
+    let begins = run_for.saturating_sub(window);
+    // In a short run the first node is still being killed for the first time
+    // while memory is measured: its second half is compared.
+    let early = if run_for < FULL { begins.saturating_sub(window) } else { window };
+    let (early, late) = (within(early, early + window), within(begins, run_for));
     let growth = Growth {
         node: node.to_string(),
         window_s: window.as_secs_f64(),

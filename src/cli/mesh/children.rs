@@ -118,6 +118,10 @@ impl Children {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["node", "--name", &node.name, "--listen", &node.address.to_string()])
             .args(&self.common)
+            // What waits for a killed node is freed on other threads than it was
+            // allocated on, and links come with new threads: with an arena a
+            // thread, glibc's allocator keeps a high-water mark for each.
+            .env("MALLOC_ARENA_MAX", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
