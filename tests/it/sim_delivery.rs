@@ -7,11 +7,12 @@
 use nodewright::component::{Factory, Stack};
 use nodewright::event::AnyEvent;
 use nodewright::id::{Kind, Life};
-use nodewright::protocol::delivery::{Broadcast, Config, Delivery, Guarantee, Mutant, Order};
+use nodewright::protocol::delivery::{Broadcast, Config, Delivery, Gap, Guarantee, Mutant, Order};
 use nodewright::protocol::failure_detector::{self as detector, Detector, Suspicion};
 use nodewright::protocol::membership::{self, HoldingBack, Membership};
 use nodewright::sim::check::{self, History, SETTLED, Violation};
 use nodewright::sim::{Counts, Faults, NodeIndex, World, seeds};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 pub const NAMES: [&str; 5] = ["alpha", "beta", "gamma", "delta", "epsilon"];
@@ -118,7 +119,7 @@ fn judge(world: &World, rung: Delivery) -> Result<(), Violation> {
             return Err(Violation::new("no fault", format!("{life}: {fault}")));
         }
     }
-    let history = History::of(world.trace(), rung.kind());
+    let history = History::of(world.trace(), rung.kind()).reporting(world.trace(), &missing);
     check::no_creation(&history)?;
     check::no_duplication(&history)?;
     check::validity(&history)?;
@@ -133,6 +134,10 @@ fn judge(world: &World, rung: Delivery) -> Result<(), Violation> {
         Order::Causal => check::causal_order(&history)?,
     }
     check::decided_by_majority(world.trace(), NAMES.len(), &against)
+}
+
+fn missing(event: &AnyEvent) -> Option<(Life, RangeInclusive<u64>)> {
+    event.get::<Gap>().map(|gap| (gap.origin, gap.from..=gap.to))
 }
 
 fn against(event: &AnyEvent) -> Option<(Life, bool)> {

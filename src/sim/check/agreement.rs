@@ -20,14 +20,30 @@ pub fn agreement(history: &History) -> Result<(), Violation> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hand::history;
+    use super::super::hand::{Missing, VIA, history, reporting};
     use super::*;
+    use crate::id::{Life, NodeId};
 
     #[test]
     fn what_one_delivers_all_deliver() {
         let script = "a starts, b starts, c starts, a sends m1, a gets m1, a crashes, b gets m1";
         assert!(agreement(&history(script)).is_err());
         assert_eq!(agreement(&history(&format!("{script}, c gets m1"))), Ok(()));
+    }
+
+    #[test]
+    fn a_late_life_may_miss_what_it_reports() {
+        let script = "a starts, b starts, b crashes, b starts, a sends m1, a sends m2, a sends m3, a gets m1,
+            a gets m2, a gets m3, b gets m1, b gets m3";
+        assert!(agreement(&history(script)).is_err());
+        let reports = |script: &str, node: &str| {
+            let (trace, origin) = (reporting(script, node), Life::new(NodeId::from_name("a"), 1));
+            agreement(
+                &History::of(&trace, VIA).reporting(&trace, &|event| Some((origin, event.get::<Missing>()?.0..=2))),
+            )
+        };
+        assert_eq!(reports(script, "b"), Ok(()));
+        assert!(reports(&script.replace("b crashes, b starts,", ""), "b").is_err(), "a correct life is not late");
     }
 
     #[test]

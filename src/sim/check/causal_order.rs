@@ -6,7 +6,7 @@
 //! Judged: every life, also those that ended, up to their end. At a delivery
 //! all that happened before must have been delivered there. Two things are
 //! forgiven: to a node's later life, what comes before the first message that
-//! it ever delivers of that origin (it was stable before it joined); to all,
+//! it ever delivers of that origin (it was stable before it joined) and what it reports as missing; to all,
 //! what no life delivers that is up at the end (nobody holds it: a reported
 //! gap, never waited for).
 
@@ -25,8 +25,6 @@ pub fn causal_order(history: &History) -> Result<(), Violation> {
     let mut now: BTreeMap<Life, Past> = BTreeMap::new();
     let mut past: Vec<Past> = Vec::with_capacity(history.broadcasts.len());
     let mut seen: BTreeMap<Life, BTreeSet<usize>> = BTreeMap::new();
-    let numbered: BTreeMap<(Life, u64), usize> =
-        history.broadcasts.iter().enumerate().map(|(m, it)| ((it.origin, it.number), m)).collect();
     let held: BTreeSet<usize> =
         (0..history.broadcasts.len()).filter(|m| history.judged().any(|life| history.delivered(life, *m))).collect();
     for delivery in &history.deliveries {
@@ -39,7 +37,7 @@ pub fn causal_order(history: &History) -> Result<(), Violation> {
         let seen = seen.entry(delivery.life).or_default();
         for (&origin, &upto) in &past[m] {
             for number in (1..=upto).rev() {
-                let Some(&cause) = numbered.get(&(origin, number)) else { continue };
+                let Some(cause) = history.numbered(origin, number) else { continue };
                 if cause == m {
                     continue;
                 }
@@ -65,7 +63,7 @@ pub fn causal_order(history: &History) -> Result<(), Violation> {
 fn owed(history: &History, life: Life, cause: usize, held: &BTreeSet<usize>) -> bool {
     let cause_is = &history.broadcasts[cause];
     let begun = || history.begins(life, cause_is.origin).is_some_and(|first| first <= cause_is.number);
-    held.contains(&cause) && (history.first.contains(&life) || begun())
+    held.contains(&cause) && (history.first.contains(&life) || begun() && !history.excused(life, cause))
 }
 
 fn violation(history: &History, life: Life, m: usize, cause: usize) -> Violation {

@@ -2,10 +2,12 @@
 
 use super::{SETTLED, Violation};
 use crate::component::{EndedWhy, Target};
+use crate::event::AnyEvent;
 use crate::id::{Kind, Life, MessageId};
 use crate::sim::trace::{Trace, What};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 
 /// A message that was broadcast to all.
 #[derive(Clone, Debug)]
@@ -53,7 +55,16 @@ pub struct History {
     /// Which broadcasts each life delivered.
     delivered: BTreeMap<Life, BTreeSet<usize>>,
     names: BTreeMap<Life, String>,
+    numbered: BTreeMap<(Life, u64), usize>,
+    /// In which batch each broadcast went, as its deliveries say.
+    batches: BTreeMap<usize, u64>,
+    /// Who reported which batches of whom as missing.
+    gaps: Vec<(Life, Life, RangeInclusive<u64>)>,
 }
+
+/// Reads from an event that batches of a life will never be delivered by its
+/// publisher, and says so.
+pub type Reported<'a> = &'a dyn Fn(&AnyEvent) -> Option<(Life, RangeInclusive<u64>)>;
 
 impl History {
     /// The part of `trace` that went through the delivery component `via`.
@@ -83,6 +94,7 @@ impl History {
                     let number = numbers.entry(life).or_insert(0);
                     *number += 1;
                     by_body.insert(body, history.broadcasts.len());
+                    history.numbered.insert((life, *number), history.broadcasts.len());
                     history.broadcasts.push(Broadcast { origin: life, number: *number, at, body: body.clone() });
                 }
                 What::Delivered { id, body } if id.delivery == via => {
@@ -90,6 +102,7 @@ impl History {
                     let broadcast = broadcast.filter(|m| history.broadcasts[*m].origin == id.origin);
                     if let Some(broadcast) = broadcast {
                         history.delivered.entry(life).or_default().insert(broadcast);
+                        history.batches.insert(broadcast, id.batch);
                     }
                     history.deliveries.push(Delivery { life, id: *id, body: body.clone(), at, broadcast });
                 }
@@ -100,6 +113,30 @@ impl History {
         (history.correct, history.late) = up.into_iter().partition(|life| first.get(&life.node) == Some(life));
         history.first = first.into_values().collect();
         history
+    }
+
+    /// The same, where late lives are forgiven what they reported as missing.
+    pub fn reporting(mut self, trace: &Trace, reported: Reported<'_>) -> Self {
+        let published = trace.records().iter().filter_map(|record| match &record.what {
+            What::Published(event) => Some((record.life, reported(event)?)),
+            _ => None,
+        });
+        self.gaps = published.map(|(life, (origin, batches))| (life, origin, batches)).collect();
+        self
+    }
+
+    /// Whether a life that is not its node's first reported the broadcast as
+    /// missing.
+    pub fn excused(&self, life: Life, broadcast: usize) -> bool {
+        let origin = self.broadcasts[broadcast].origin;
+        let Some(batch) = self.batches.get(&broadcast) else { return false };
+        !self.first.contains(&life)
+            && self.gaps.iter().any(|(by, of, gap)| (*by, *of) == (life, origin) && gap.contains(batch))
+    }
+
+    /// The broadcast of `origin` with this number.
+    pub fn numbered(&self, origin: Life, number: u64) -> Option<usize> {
+        self.numbered.get(&(origin, number)).copied()
     }
 
     /// Whether `life` delivered the broadcast.
@@ -141,7 +178,8 @@ impl History {
             let after = self.settled.is_some_and(|settled| broadcast.at > settled);
             for life in self.judged() {
                 let begun = || self.begins(life, broadcast.origin).is_some_and(|first| first <= broadcast.number);
-                if !self.delivered(life, m) && (self.correct.contains(&life) || after || begun()) {
+                let owed = || self.correct.contains(&life) || after || begun() && !self.excused(life, m);
+                if !self.delivered(life, m) && owed() {
                     let (text, origin) = (History::text(&broadcast.body), self.name(broadcast.origin));
                     let (witness, life) = (self.name(witness), self.name(life));
                     return Err(Violation::new(

@@ -5,10 +5,11 @@
 //! life that started later and is up at the end is **late**: it is owed what
 //! was not stable when it joined, and all that was broadcast after. From a
 //! trace that moment cannot be seen, so a late life may begin every origin's
-//! messages anywhere, but may leave none out after its first; and what is
-//! broadcast after the mark [`SETTLED`] it must deliver like any other. All
-//! other lives ended: what they did counts only where a property says
-//! "uniform".
+//! messages anywhere, but may leave none out after its first, except what it
+//! reports as missing ([`History::reporting`]: stable among the lives that the
+//! others knew, before they knew of this one); and what is broadcast after the
+//! mark [`SETTLED`] it must deliver like any other. All other lives ended: what
+//! they did counts only where a property says "uniform".
 //!
 //! Messages are told apart by their bodies: a run that is judged gives each
 //! broadcast its own.
@@ -28,7 +29,7 @@ pub use agreement::agreement;
 pub use causal_order::causal_order;
 pub use detector::{Opinion, completeness, eventual_accuracy};
 pub use fifo_order::fifo_order;
-pub use history::{Broadcast, Delivery, History};
+pub use history::{Broadcast, Delivery, History, Reported};
 pub use membership::decided_by_majority;
 pub use no_creation::no_creation;
 pub use no_duplication::no_duplication;
@@ -63,6 +64,7 @@ impl Violation {
 mod hand {
     use super::*;
     use crate::component::Target;
+    use crate::event::{AnyEvent, Event};
     use crate::id::{Kind, Life, MessageId, NodeId};
     use crate::sim::trace::{Trace, What};
     use crate::time::Time;
@@ -75,6 +77,24 @@ mod hand {
     /// `b gets m1`, `mark settled`. A node's lives are counted.
     pub(super) fn history(script: &str) -> History {
         History::of(&trace(script), VIA)
+    }
+
+    /// Says which batch is missing.
+    #[derive(Debug)]
+    pub(super) struct Missing(pub(super) u64);
+
+    impl Event for Missing {
+        const NAME: &'static str = "missing";
+    }
+
+    /// The same, after which the newest life of `node` reports batch 2 as
+    /// missing.
+    pub(super) fn reporting(script: &str, node: &str) -> Trace {
+        let mut trace = trace(script);
+        let lives = trace.records().iter().map(|record| record.life);
+        let life = lives.filter(|life| life.node == NodeId::from_name(node)).max().expect("it has a life");
+        trace.push(Time(99), life, What::Published(AnyEvent::new(Missing(2))));
+        trace
     }
 
     pub(super) fn trace(script: &str) -> Trace {
