@@ -8,12 +8,12 @@
 //! 4. A component that runs takes a random part of its mailbox, steps through
 //!    it, flushes, and its effects are performed in order ([`super::perform`]).
 
-use super::app::{APP, App};
+use super::app::APP;
 use super::node::{Body, Cell};
 use super::queue::Event;
 use super::trace::What;
 use super::world::World;
-use crate::component::{Boot, DiskDone, Item};
+use crate::component::{Boot, Item};
 use crate::envelope::Content;
 use crate::error::{CallError, Fault};
 use crate::id::{Kind, MessageId};
@@ -61,7 +61,6 @@ impl World {
             Event::Disk { node, cell, op, .. } => {
                 let kind = self.nodes[node as usize].cells[cell as usize].kind;
                 let result = self.nodes[node as usize].disks.entry(kind).or_default().perform(op.1);
-                debug_assert!(!matches!(&result, Ok(DiskDone::Read(bytes)) if bytes.len() > isize::MAX as usize));
                 self.hand(node as usize, cell as usize, Item::Disk { token: op.0, result });
             }
             Event::Deadline { node, reply_to, .. } => {
@@ -126,16 +125,15 @@ impl World {
             ));
         }
         if !cells.iter().any(|cell| cell.kind == Kind::of(APP)) {
-            cells.push(cell(Kind::of(APP), Vec::new(), false, Body::App(Box::new(App::default()))));
+            cells.push(cell(Kind::of(APP), Vec::new(), false, Body::App(Box::default())));
         }
         node.cells = cells;
-        let (life, name, voter, run) = (node.life(), node.name.clone(), node.voter, node.run);
+        let (life, name, voter) = (node.life(), node.name.clone(), node.voter);
         self.trace.push(self.now, life, What::Started);
         self.count("lives");
         for cell in 0..self.nodes[at].cells.len() {
             self.hand(at, cell, Item::Started(Boot { me: life, name: name.clone(), voters, voter }));
         }
-        debug_assert_eq!(run, self.nodes[at].run);
         self.connect_all(at);
     }
 

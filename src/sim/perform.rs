@@ -31,11 +31,10 @@ impl World {
         } else {
             None
         };
-        let acts = std::mem::take(&mut recorder.acts);
-        let mut kept = acts.into_iter();
+        let mut acts = std::mem::take(&mut recorder.acts);
         let mut blocks = Blocks::default();
         let mut request: Option<(Kind, Target, BatchBuilder)> = None;
-        for (k, act) in kept.by_ref().enumerate() {
+        for (k, act) in acts.drain(..).enumerate() {
             if cut == Some(k) {
                 break;
             }
@@ -63,7 +62,7 @@ impl World {
                 other => self.act(node, cell, kind, other),
             }
         }
-        recorder.acts = Vec::new();
+        recorder.acts = acts;
         if self.nodes[node].run != run {
             return;
         }

@@ -96,7 +96,7 @@ impl World {
     }
 
     /// Links a listener to another sponsor, as a new life.
-    pub fn responsor(&mut self, listener: NodeIndex, sponsor: NodeIndex) {
+    pub fn change_sponsor(&mut self, listener: NodeIndex, sponsor: NodeIndex) {
         self.crash(listener);
         self.nodes[listener.0].sponsor = Some(sponsor.0);
         self.restart(listener, true);

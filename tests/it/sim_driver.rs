@@ -1,7 +1,6 @@
 //! The simulator drives a component by the contract: calls, timers, events,
 //! jobs, disk, peers. One seed, one trace.
 
-use nodewright::codec::BatchBuilder;
 use nodewright::component::{
     Context, DeliveredBatch, DiskDone, DiskOp, Factory, Input, Lane, Manifest, NetComponent, PeerChange, ReplyTo,
     Stack, Stamp, To, Token,
@@ -303,6 +302,4 @@ fn batches_join_what_is_broadcast_together() {
     world.run_for(Duration::from_secs(1));
     let batches: std::collections::BTreeSet<u64> = world.delivered(nodes[1]).map(|(_, id, _)| id.batch).collect();
     assert_eq!((batches.len(), world.delivered(nodes[1]).count()), (1, 50));
-    let mut builder = BatchBuilder::default();
-    assert!(builder.take().is_none());
 }
