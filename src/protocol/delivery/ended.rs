@@ -126,11 +126,11 @@ impl Broadcast {
         // Where it ended is forgotten: nothing more comes from there.
         let end = end.unwrap_or(Broadcast::known(record));
         self.heard_over(origin, cx);
-        self.begin_after(origin, end, cx);
         if let Some(record) = self.origins.get_mut(&origin) {
             record.ack(slot, end);
             record.report(slot);
         }
+        self.released_elsewhere(slot, origin, end, cx);
         self.touch(origin);
     }
 

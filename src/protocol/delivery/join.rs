@@ -6,8 +6,8 @@
 //! unstable, and it holds all of that too. Any majority that acknowledged
 //! something has floor(n/2) members beside the restarted one; ceil(n/2) of the
 //! n - 1 others meet them in at least one. Until it is joined, the node counts
-//! in f. It begins each origin at the greatest base it hears of: what was
-//! stable before is owed to nobody.
+//! in f. It begins each origin where somebody can still give it all that
+//! follows: what was stable before is owed to nobody.
 //!
 //! Cold start: if a majority, this life included, is new *at the same moment*,
 //! more than a minority had failed and there is nothing to wait for. "At the
@@ -102,8 +102,8 @@ impl Broadcast {
         if over {
             self.heard_over(origin, cx);
         }
-        self.begin_after(origin, base, cx);
         self.acked(slot, origin, have, cx);
+        self.released_elsewhere(slot, origin, base, cx);
         let lacking = self.origins.get(&origin).is_some_and(|record| record.have() < have && record.pull.is_none());
         if lacking {
             self.pull(origin, cx);

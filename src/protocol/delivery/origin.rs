@@ -75,6 +75,8 @@ pub(super) struct Origin {
     pub(super) told: u64,
     /// What each voter's current life holds, by slot.
     pub(super) acked: Vec<u64>,
+    /// What each of them has released, by slot: not to be had from there.
+    bases: Vec<u64>,
     /// Who among them said that this is all that it will ever hold, by slot.
     pub(super) reported: Vec<bool>,
     /// Bytes kept, in the store and early.
@@ -110,6 +112,7 @@ impl Origin {
             delivered: 0,
             told: 0,
             acked: Vec::new(),
+            bases: Vec::new(),
             reported: Vec::new(),
             bytes: 0,
             pull: None,
@@ -225,6 +228,23 @@ impl Origin {
         news
     }
 
+    pub(super) fn base_of(&self, slot: usize) -> u64 {
+        self.bases.get(slot).copied().unwrap_or(0)
+    }
+
+    /// Notes what a voter has released.
+    pub(super) fn note_base(&mut self, slot: usize, base: u64) {
+        if self.bases.len() <= slot {
+            self.bases.resize(slot + 1, 0);
+        }
+        self.bases[slot] = base.max(self.bases[slot]);
+    }
+
+    /// Nothing of it was ever here.
+    pub(super) fn untouched(&self) -> bool {
+        self.have() == 0
+    }
+
     pub(super) fn report(&mut self, slot: usize) {
         if self.reported.len() <= slot {
             self.reported.resize(slot + 1, false);
@@ -236,6 +256,9 @@ impl Origin {
     pub(super) fn void(&mut self, slot: usize) {
         if let Some(acked) = self.acked.get_mut(slot) {
             *acked = 0;
+        }
+        if let Some(base) = self.bases.get_mut(slot) {
+            *base = 0;
         }
         if let Some(reported) = self.reported.get_mut(slot) {
             *reported = false;

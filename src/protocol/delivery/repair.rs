@@ -44,6 +44,7 @@ impl Broadcast {
             }
             lacking = true;
             if origin.have() == origin.seen_have {
+                self.begin_where_possible(life, cx);
                 self.pull(life, cx);
             }
         }
@@ -89,8 +90,11 @@ impl Broadcast {
         let room = self.config.origin_bytes_max / 2;
         let Some(origin) = self.origins.get_mut(&life) else { return };
         let have = origin.have();
-        let holders: Vec<(usize, Life)> =
-            self.voters.linked().filter(|(slot, _)| (have + 1..u64::MAX).contains(&origin.acked_by(*slot))).collect();
+        let holders: Vec<(usize, Life)> = self
+            .voters
+            .linked()
+            .filter(|(slot, _)| origin.acked_by(*slot) > have && origin.base_of(*slot) <= have)
+            .collect();
         let asked = origin.pull.map(|pull| pull.whom);
         let after = holders.iter().position(|(_, holder)| Some(*holder) == asked).map_or(0, |at| at + 1);
         let Some((slot, whom)) = holders.get(after).or(holders.first()).copied() else { return };
@@ -123,7 +127,9 @@ impl Broadcast {
 
     /// An answer is complete: goes on with the next piece at once.
     pub(super) fn answered(&mut self, from: Life, life: Life, base: u64, upto: u64, cx: Cx<'_, '_>) {
-        self.begin_after(life, base, cx);
+        if let Some(slot) = self.voters.slot(from) {
+            self.released_elsewhere(slot, life, base, cx);
+        }
         let Some(origin) = self.origins.get_mut(&life) else { return };
         if origin.pull.is_none_or(|pull| pull.whom != from) {
             return;
@@ -135,6 +141,36 @@ impl Broadcast {
             self.pull(life, cx);
         }
         self.watch_repair(cx);
+    }
+
+    /// A voter has released `life`'s batches up to `base`. What is missing here
+    /// of them must come from another; whoever knew this life before keeps it.
+    pub(super) fn released_elsewhere(&mut self, slot: usize, life: Life, base: u64, cx: Cx<'_, '_>) {
+        let Some(origin) = self.origins.get_mut(&life) else { return };
+        origin.note_base(slot, base);
+        if origin.untouched() {
+            self.begin_where_possible(life, cx);
+        } else if base > origin.have() {
+            self.watch_repair(cx);
+        }
+    }
+
+    /// If nobody linked can give the next batch of `life` any more, begins
+    /// after the least that has been released.
+    fn begin_where_possible(&mut self, life: Life, cx: Cx<'_, '_>) {
+        let Some(origin) = self.origins.get(&life) else { return };
+        let have = origin.have();
+        let (mut gives, mut least) = (false, u64::MAX);
+        for (slot, _) in self.voters.linked() {
+            let base = origin.base_of(slot);
+            gives |= base <= have && origin.acked_by(slot) > have;
+            if base > have {
+                least = base.min(least);
+            }
+        }
+        if !gives {
+            self.begin_after(life, least, cx);
+        }
     }
 
     /// Reliable: passes on everything held from `life` to those that lack it,
