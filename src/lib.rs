@@ -20,3 +20,8 @@ pub mod node;
 // L6: the command
 #[cfg(feature = "cli")]
 pub mod cli;
+
+/// The programs in the project's README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

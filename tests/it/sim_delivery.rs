@@ -6,7 +6,7 @@
 
 use nodewright::component::{Factory, Stack};
 use nodewright::event::AnyEvent;
-use nodewright::id::{Kind, Life};
+use nodewright::id::Life;
 use nodewright::protocol::delivery::{Broadcast, Config, Delivery, Gap, Guarantee, Mutant, Order};
 use nodewright::protocol::failure_detector::{self as detector, Detector, Suspicion};
 use nodewright::protocol::membership::{self, HoldingBack, Membership};

@@ -129,6 +129,7 @@ fn every_fault_strikes() {
 
 /// Answers calls with what it knows: how often its timer fired, what a job
 /// made, what its disk kept, which peers it has.
+#[derive(Default)]
 struct Clerk {
     ticks: u64,
     kept: Option<u64>,
@@ -137,12 +138,6 @@ struct Clerk {
     heard: u64,
     asked: Option<(Token, ReplyTo)>,
     silent: bool,
-}
-
-impl Default for Clerk {
-    fn default() -> Self {
-        Clerk { ticks: 0, kept: None, job: None, peers: Vec::new(), heard: 0, asked: None, silent: false }
-    }
 }
 
 #[derive(Debug)]
