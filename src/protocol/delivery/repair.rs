@@ -146,9 +146,10 @@ impl Broadcast {
     /// A voter has released `life`'s batches up to `base`. What is missing here
     /// of them must come from another; whoever knew this life before keeps it.
     pub(super) fn released_elsewhere(&mut self, slot: usize, life: Life, base: u64, cx: Cx<'_, '_>) {
+        let pulls = !self.is(Mutant::NoRelayNoPull);
         let Some(origin) = self.origins.get_mut(&life) else { return };
         origin.note_base(slot, base);
-        if origin.untouched() {
+        if origin.untouched() || !pulls {
             self.begin_where_possible(life, cx);
         } else if base > origin.have() {
             self.watch_repair(cx);
@@ -161,9 +162,10 @@ impl Broadcast {
         let Some(origin) = self.origins.get(&life) else { return };
         let have = origin.have();
         let (mut gives, mut least) = (false, u64::MAX);
+        let pulls = !self.is(Mutant::NoRelayNoPull);
         for (slot, _) in self.voters.linked() {
             let base = origin.base_of(slot);
-            gives |= base <= have && origin.acked_by(slot) > have;
+            gives |= pulls && base <= have && origin.acked_by(slot) > have;
             if base > have {
                 least = base.min(least);
             }
