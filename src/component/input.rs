@@ -196,8 +196,6 @@ pub enum FailedWhy {
     NotAVoter,
     /// This delivery does not support the target.
     Target,
-    /// The target does not provide the component (it said so in the handshake).
-    NotProvided,
 }
 
 /// A sample of this machine's load, handed in by the driver.

@@ -43,6 +43,14 @@ pub enum SendError {
     /// No node of this name is known.
     #[error("not sent: no node named '{0}' was ever linked; known are: {1}")]
     UnknownNode(String, String),
+    /// The target said in its handshake that it has no such delivery.
+    #[error("not sent: {node} has no delivery {via}; compose it there with .has_delivery(Delivery::{via:?})")]
+    NotProvided {
+        /// The target's name.
+        node: String,
+        /// The delivery.
+        via: Delivery,
+    },
     /// The node is between two lives and waiting was not wanted.
     #[error("not sent: the node is about to go on as a new life; try again")]
     BetweenLives,

@@ -53,7 +53,6 @@ impl Window {
                 FailedWhy::Ended => CallError::Ended("the life it was for".into()),
                 FailedWhy::NotAVoter => CallError::Refused("a listener has no vote and cannot broadcast".into()),
                 FailedWhy::Target => CallError::Refused("this delivery cannot send to a single node".into()),
-                FailedWhy::NotProvided => CallError::Refused("the target does not have this delivery".into()),
             }));
         }
         if number <= self.forgotten {

@@ -226,7 +226,11 @@ impl Outbox for Out<'_> {
     }
 
     fn deliver(&mut self, channel: Kind, batch: DeliveredBatch) {
+        let (via, bytes) = (batch.via, batch.batch.run().len() as u64);
         self.item(channel, Item::Delivered(batch));
+        if self.live.index(channel).is_none() {
+            self.consumed(via, channel, bytes); // dropped: nobody else will say so
+        }
     }
 
     fn consumed(&mut self, via: Kind, channel: Kind, bytes: u64) {

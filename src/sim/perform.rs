@@ -128,9 +128,14 @@ impl World {
     }
 
     pub(super) fn hand_to(&mut self, node: usize, kind: Kind, item: Item) {
-        match self.nodes[node].cell(kind) {
-            Some(cell) => self.hand(node, cell, item),
-            None => self.count("items for no component"),
+        match (self.nodes[node].cell(kind), item) {
+            (Some(cell), item) => self.hand(node, cell, item),
+            (None, Item::Delivered(dropped)) => {
+                self.count("items for no component");
+                let bytes = dropped.batch.run().len() as u64; // nobody else will say that they are handled
+                self.hand_to(node, dropped.via, Item::Consumed { channel: kind, bytes });
+            }
+            (None, _) => self.count("items for no component"),
         }
     }
 

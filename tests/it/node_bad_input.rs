@@ -1,7 +1,7 @@
 //! The node under bad input: everything is said by name, nothing hangs.
 
 use crate::node_api::{DEADLINE, collect, eventually, lone, mesh, minority, row, texts};
-use nodewright::component::{Context, Input, Manifest, NetComponent};
+use nodewright::component::{Context, Input, Inspection, Manifest, NetComponent, Target};
 use nodewright::error::{CallError, Fault};
 use nodewright::event::Event;
 use nodewright::id::Kind;
@@ -209,4 +209,77 @@ fn a_missing_secret_and_a_mute_key_are_named() {
     for expected in ["keys mean nothing without a secret", "nwp1-short"] {
         assert!(text.contains(expected), "'{expected}' is not said:\n{text}");
     }
+}
+
+/// Broadcasts much more than any window on a channel that only this node has.
+#[derive(Default)]
+struct Talker {
+    asked: u64,
+    released: u64,
+}
+
+const TALK_BYTES: u64 = 24 << 20;
+
+impl Talker {
+    fn talk(&mut self, cx: &mut Context<'_, Self>) {
+        while self.asked < TALK_BYTES && self.asked - self.released < 1 << 20 {
+            cx.request(Delivery::Reliable.kind(), Target::All, |out| out.resize(out.len() + (64 << 10), 7));
+            self.asked += 64 << 10;
+        }
+    }
+}
+
+impl NetComponent for Talker {
+    type Message = ();
+    type Call = Infallible;
+    type Timer = ();
+    type Job = Infallible;
+    type Done = Infallible;
+
+    fn manifest(&self) -> Manifest {
+        Manifest { requires: vec![Delivery::Reliable.capability()], ..Manifest::new("talker") }
+    }
+
+    fn handle(&mut self, input: Input<'_, Self>, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
+        match input {
+            Input::Started(_) => self.talk(cx),
+            Input::Progress(progress) => {
+                self.released = progress.released_bytes;
+                self.talk(cx);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn inspect(&self, into: &mut Inspection) {
+        into.row("released", self.released);
+    }
+}
+
+/// What is delivered on a channel that no component here has counts as
+/// handled: it once filled the backlog of unhandled bytes for good, and the
+/// node stopped acknowledging.
+#[test]
+fn a_channel_that_a_node_lacks_does_not_stop_its_acknowledgements() {
+    let nodes = start_together(vec![
+        Node::new("alpha", 0, 1).has_reliable_delivery().has_component(Talker::default),
+        Node::new("beta", 0, 1).has_reliable_delivery(),
+    ]);
+    let nodes = nodes.expect("the nodes start");
+    eventually("all is released", || row(&nodes[0], "talker", "released").parse().is_ok_and(|n: u64| n >= TALK_BYTES));
+    nodes.iter().for_each(Running::stop);
+}
+
+#[test]
+fn what_the_target_does_not_have_is_refused_by_name() {
+    let nodes = start_together(vec![
+        Node::new("alpha", 0, 1).has_best_effort_delivery(),
+        Node::new("beta", 0, 1).has_reliable_delivery(),
+    ]);
+    let nodes = nodes.expect("the nodes start");
+    eventually("linked", || nodes[0].peers().iter().any(|peer| peer.alive));
+    let refused = nodes[0].send("beta", "hello").expect_err("beta has no best-effort delivery");
+    assert_eq!(refused, SendError::NotProvided { node: "beta".into(), via: Delivery::BestEffort });
+    nodes.iter().for_each(Running::stop);
 }

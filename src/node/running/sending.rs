@@ -107,8 +107,8 @@ impl Running {
     /// # Errors
     /// Nothing was sent.
     pub fn send<'w, 'b>(&self, to: impl Into<Whom<'w>>, body: impl Into<Body<'b>>) -> Result<Receipt, SendError> {
-        let target = Target::Node(self.whom(to.into())?);
-        self.submit(self.point_to_point(), target, Content::Bytes(&body.into().0), Patience::Forever)
+        let (via, target) = self.point_to_point(to.into())?;
+        self.submit(via, target, Content::Bytes(&body.into().0), Patience::Forever)
     }
 
     /// Sends a typed message to one node, as [`Running::send`].
@@ -116,14 +116,24 @@ impl Running {
     /// # Errors
     /// Nothing was sent.
     pub fn send_typed<'w, T: Message>(&self, to: impl Into<Whom<'w>>, value: &T) -> Result<Receipt, SendError> {
-        let target = Target::Node(self.whom(to.into())?);
+        let (via, target) = self.point_to_point(to.into())?;
         let (envelope, body) = encode(value)?;
-        self.submit(self.point_to_point(), target, Content::Typed(envelope, &body), Patience::Forever)
+        self.submit(via, target, Content::Typed(envelope, &body), Patience::Forever)
     }
 
-    fn point_to_point(&self) -> Delivery {
+    /// The best-effort delivery of this node, and the target; refused by name
+    /// if the target said that it lacks it.
+    fn point_to_point(&self, to: Whom<'_>) -> Result<(Delivery, Target), SendError> {
         let fifo = self.node.plan.component(Delivery::BestEffortFifo.name()).is_some();
-        if fifo { Delivery::BestEffortFifo } else { Delivery::BestEffort }
+        let via = if fifo { Delivery::BestEffortFifo } else { Delivery::BestEffort };
+        let node = self.whom(to)?;
+        let peer = self.peers().into_iter().find(|peer| peer.life.node == node);
+        if let (Some(peer), Some(links)) = (peer, self.node.handle.links())
+            && links.provides(peer.life, via.kind()) == Some(false)
+        {
+            return Err(SendError::NotProvided { node: peer.name.to_string(), via });
+        }
+        Ok((via, Target::Node(node)))
     }
 
     /// The fast way for many messages: joins them to batches on this thread
@@ -141,7 +151,7 @@ impl Running {
     /// # Errors
     /// The node is not known, or there is no best-effort delivery.
     pub fn publisher_to<'w>(&self, to: impl Into<Whom<'w>>) -> Result<Publisher, SendError> {
-        let (delivery, target) = (self.point_to_point(), Target::Node(self.whom(to.into())?));
+        let (delivery, target) = self.point_to_point(to.into())?;
         self.node.composed(delivery)?;
         Ok(Publisher::new(self.node.clone(), delivery, target))
     }
