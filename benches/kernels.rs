@@ -3,11 +3,17 @@
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nodewright::codec::BatchBuilder;
-use nodewright::component::Lane;
+use nodewright::component::{Factory, Lane, Stack};
 use nodewright::id::{Kind, Life, NodeId};
+use nodewright::protocol::clock::VectorClock;
+use nodewright::protocol::delivery::{self, Broadcast, Delivery};
 use nodewright::protocol::link::{Accept, BLOCK_BYTES_MAX, Config, FrameHeader, Link, What};
+use nodewright::sim::World;
 use nodewright::time::Time;
+use snow::Builder;
+use snow::resolvers::{DefaultResolver, FallbackResolver, RingResolver};
 use std::hint::black_box;
+use std::time::Duration;
 
 const MESSAGES: u64 = 960;
 
@@ -94,5 +100,62 @@ fn frames(c: &mut Criterion) {
     });
 }
 
-criterion_group!(kernels, batches, links, frames);
+/// One full record of the cipher and the provider that links choose first.
+fn seals(c: &mut Criterion) {
+    const PLAIN: usize = 65_519;
+    let builder = || {
+        let providers = FallbackResolver::new(Box::new(RingResolver), Box::new(DefaultResolver));
+        let noise = "Noise_XX_25519_AESGCM_SHA256".parse().expect("a known pattern");
+        Builder::with_resolver(noise, Box::new(providers))
+    };
+    let keys = [builder(), builder()].map(|builder| builder.generate_keypair().expect("randomness"));
+    let (mut a, mut b) = (
+        builder().local_private_key(&keys[0].private).and_then(Builder::build_initiator).expect("a side"),
+        builder().local_private_key(&keys[1].private).and_then(Builder::build_responder).expect("a side"),
+    );
+    let (mut wire, mut payload) = ([0; 1024], [0; 1024]);
+    for n in 0..3 {
+        let (from, to) = if n % 2 == 0 { (&mut a, &mut b) } else { (&mut b, &mut a) };
+        let length = from.write_message(&[], &mut wire).expect("its turn");
+        to.read_message(&wire[..length], &mut payload).expect("the other's turn");
+    }
+    let (a, b) = (a.into_stateless_transport_mode().expect("done"), b.into_stateless_transport_mode().expect("done"));
+    let (plain, mut sealed, mut opened) = (vec![0x5a; PLAIN], vec![0; 65_535], vec![0; 65_535]);
+    let mut group = c.benchmark_group("64 KiB record");
+    group.throughput(Throughput::Bytes(PLAIN as u64));
+    group.bench_function("seal", |bench| bench.iter(|| a.write_message(0, &plain, &mut sealed).expect("it fits")));
+    group.bench_function("open", |bench| bench.iter(|| b.read_message(0, &sealed, &mut opened).expect("it is whole")));
+    group.finish();
+}
+
+/// Four lives' vectors, neither before the other.
+fn vectors(c: &mut Criterion) {
+    let (mut a, mut b) = (VectorClock::default(), VectorClock::default());
+    for node in 0..4 {
+        a.raise(Life::new(NodeId(node), 1), 10 + node);
+        b.raise(Life::new(NodeId(node), 1), 13 - node);
+    }
+    c.bench_function("vector clocks of 4, compare", |bench| bench.iter(|| black_box(&a).partial_cmp(black_box(&b))));
+}
+
+/// A virtual second of three nodes with 100 uniform broadcasts.
+fn worlds(c: &mut Criterion) {
+    let stack = || {
+        let deliver = || Broadcast::new(delivery::Config::new(Delivery::Uniform));
+        Stack { factories: vec![Factory::new(deliver)] }
+    };
+    c.bench_function("simulated second of 3 nodes, 100 uniform broadcasts", |bench| {
+        bench.iter(|| {
+            let mut world = World::new(1);
+            let nodes = ["alpha", "beta", "gamma"].map(|name| world.add_node(name, stack()));
+            for n in 0..100u64 {
+                world.broadcast(nodes[n as usize % 3], Delivery::Uniform.kind(), n.to_le_bytes());
+                world.run_for(Duration::from_millis(10));
+            }
+            world.trace().hash()
+        });
+    });
+}
+
+criterion_group!(kernels, batches, links, frames, seals, vectors, worlds);
 criterion_main!(kernels);
