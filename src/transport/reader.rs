@@ -4,7 +4,8 @@
 //! Opened records stand one behind the other in one buffer, from which blocks
 //! are cut without copying; only a block whose end has not arrived yet is moved
 //! when the buffer grows. It grows with the bytes that arrive, never with a
-//! declared length.
+//! declared length. (Cutting frames after each record spares that move and was
+//! measured a tenth slower: many short-lived buffers cost more page faults.)
 
 use super::Inbound;
 use super::peer::{Peer, Received};
