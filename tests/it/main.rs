@@ -6,6 +6,8 @@ mod bench;
 mod cli_commands;
 #[cfg(feature = "cli")]
 mod cli_mesh;
+#[cfg(feature = "cli")]
+mod cli_sender;
 mod contract_raft;
 mod contract_stream;
 mod examples;
