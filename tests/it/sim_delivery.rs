@@ -159,7 +159,7 @@ fn holds(rung: Delivery, test: &str, goals: &[&'static str]) -> Counts {
 /// The planted bug must break this very property in some world, whatever else
 /// it breaks.
 fn caught(rung: Delivery, mutant: Mutant, property: &str) {
-    let batch = seeds("sim_delivery", 0..300);
+    let batch = seeds("sim_delivery", 0..2000);
     let caught = batch.catch(|seed| {
         let (world, result) = run(rung, Some(mutant), seed);
         (world, result.or_else(|violation| if violation.property == property { Err(violation) } else { Ok(()) }))

@@ -73,7 +73,7 @@ fn a_rolling_restart_without_disk_loses_nothing() {
         assert!(kept | told, "seed {seed}: lost\n{}", world.trace().transcript());
         *kept
     });
-    assert!(kept.count() >= 30);
+    assert_eq!(kept.count(), 40);
 }
 
 #[test]

@@ -118,11 +118,12 @@ impl Membership {
         log::info!(target: "nodewright::membership", "the life {life} of {name} is over: {}", why_text(why));
         cx.publish(LifeEndedEvent { life, name, why });
         self.forget(life);
-        // That a voter left or began anew is a fact. Those who were not linked
-        // with it at the time learn of a new life from here; of a leave when
-        // they accuse, lest they be told before its last messages arrive.
-        if role == PeerRole::Voter && self.record(life) {
-            self.ended_untold |= why != EndedWhy::Left;
+        // That a voter left is told to those who accuse it, lest others hear of
+        // it before its last messages. That it began anew is told to nobody:
+        // for a life that is over by decision nobody waits, but for a place
+        // that only changed its life all do, until they meet the new one.
+        if role == PeerRole::Voter && why != EndedWhy::Succeeded {
+            self.ended_untold |= self.record(life) && why == EndedWhy::Decided;
         }
     }
 
