@@ -144,6 +144,11 @@ impl Batch {
         (seen == count as usize && !items.malformed() && count > 0).then_some(Batch { run, count })
     }
 
+    /// A run that was checked before, or made here.
+    pub(crate) fn known(run: Bytes, count: u32) -> Self {
+        Batch { run, count }
+    }
+
     /// How many messages it holds.
     pub fn count(&self) -> u32 {
         self.count
@@ -202,10 +207,16 @@ impl BatchBuilder {
         if self.count == 0 {
             return None;
         }
-        let capacity = self.run.capacity().min(1 << 16);
-        let run = std::mem::replace(&mut self.run, Vec::with_capacity(capacity));
-        let count = std::mem::take(&mut self.count);
-        Some(Batch { run: Bytes::from(run), count })
+        // A short run is copied, so that it does not keep the room of a longer one before it.
+        let run = if self.run.len() < self.run.capacity() / 2 {
+            let copy = Bytes::copy_from_slice(&self.run);
+            self.run.clear();
+            copy
+        } else {
+            let capacity = self.run.capacity().min(1 << 16);
+            Bytes::from(std::mem::replace(&mut self.run, Vec::with_capacity(capacity)))
+        };
+        Some(Batch { run, count: std::mem::take(&mut self.count) })
     }
 }
 

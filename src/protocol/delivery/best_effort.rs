@@ -9,27 +9,18 @@
 
 use super::broadcast::{Broadcast, Cx};
 use super::config::Mutant;
+use super::held::Held;
 use super::message::{Head, Message};
-use super::origin::Held;
 use super::window::Sent;
-use crate::codec::Batch;
-use crate::component::{Lane, PeerRole, Stamp, Target, To};
+use crate::component::{Lane, PeerRole, Target, To};
 use crate::id::Life;
 use bytes::Bytes;
 
 impl Broadcast {
-    pub(super) fn send_best_effort(
-        &mut self,
-        target: Target,
-        first: u64,
-        head: Head,
-        batch: Batch,
-        stamp: Stamp,
-        cx: Cx<'_, '_>,
-    ) {
-        let (seq, channel, messages) = (head.seq, head.channel, batch.count());
-        let sent = Sent::new(channel, target, first, messages, batch.run().len() as u64);
-        let message = Message::Data(head);
+    pub(super) fn send_best_effort(&mut self, target: Target, first: u64, seq: u64, held: Held, cx: Cx<'_, '_>) {
+        let (channel, messages) = (held.channel, held.count());
+        let sent = Sent::new(channel, target, first, messages, held.run_bytes() as u64);
+        let message = Message::Data(held.head(seq));
         let to = match target {
             Target::All => Some(To::All),
             Target::Node(node) if node == self.me.node => None,
@@ -37,7 +28,7 @@ impl Broadcast {
             // since then counts as through, because nobody else waits for it.
             Target::Node(node) => self.peers.get(&node).map(|(life, _)| To::Life(*life)),
         };
-        let bytes = to.map_or(0, |to| cx.send_with(to, Lane::Data, &message, batch.run()));
+        let bytes = to.map_or(0, |to| cx.send_with(to, Lane::Data, &message, held.body()));
         let lives = self.peers.values().filter(|(life, role)| match to {
             Some(To::All) => *role == PeerRole::Voter,
             Some(To::Life(one)) => *life == one,
@@ -46,7 +37,6 @@ impl Broadcast {
         self.window.send(seq, sent, lives.map(|(life, _)| *life), bytes, &mut self.receipts);
         let to_self = matches!(target, Target::All) || target == Target::Node(self.me.node);
         if to_self && !self.is(Mutant::SkipSelf) {
-            let held = Held { channel, batch, stamp, deps: Vec::new(), delivered_as: 0 };
             self.hand_up(self.me, seq, held, cx);
         }
         if target == Target::All {
@@ -55,7 +45,7 @@ impl Broadcast {
     }
 
     pub(super) fn best_effort_arrived(&mut self, from: Life, head: Head, body: Bytes, cx: Cx<'_, '_>) {
-        let Some(batch) = Batch::checked(body, head.count) else {
+        let Some(held) = Held::arrived(&head, body) else {
             self.dropped.malformed += 1;
             return;
         };
@@ -65,7 +55,6 @@ impl Broadcast {
             return;
         }
         *seen = head.seq;
-        let held = Held { channel: head.channel, batch, stamp: head.stamp(), deps: Vec::new(), delivered_as: 0 };
         self.hand_up(from, head.seq, held, cx);
     }
 }

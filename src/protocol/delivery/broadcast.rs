@@ -7,8 +7,9 @@
 
 use super::config::{Config, Mutant};
 use super::feed::{Feeds, Listening};
+use super::held::Held;
 use super::join::Joining;
-use super::message::{Head, Message};
+use super::message::Message;
 use super::origin::Origin;
 use super::pressure::Pressure;
 use super::progress::Receipts;
@@ -211,13 +212,14 @@ impl Broadcast {
         let seq = self.next_seq;
         self.next_seq += 1;
         let stamp = self.config.clocks.stamp(batch.count());
-        let deps = self.causal.as_ref().map(|causal| causal.dependencies(self.me)).unwrap_or_default();
-        let head = Head::new(seq, request.channel, batch.count(), &stamp, &deps);
+        let held = Held::new(request.channel, batch, stamp);
         if self.holds() {
-            cx.send_with(To::All, Lane::Data, &Message::Data(head), batch.run());
-            self.hold_own(seq, request.channel, batch, stamp, deps);
+            let deps = self.causal.as_ref().map(|causal| causal.dependencies(self.me)).unwrap_or_default();
+            let held = held.after(&deps);
+            cx.send_with(To::All, Lane::Data, &Message::Data(held.head(seq)), held.body());
+            self.hold_own(seq, held);
         } else {
-            self.send_best_effort(request.target, request.first, head, batch, stamp, cx);
+            self.send_best_effort(request.target, request.first, seq, held, cx);
         }
     }
 

@@ -19,8 +19,9 @@
 use super::Guarantee;
 use super::broadcast::{Broadcast, Cx};
 use super::config::Mutant;
+use super::held::Held;
 use super::message::Message;
-use super::origin::{Held, Origin};
+use super::origin::Origin;
 use super::voters::{all_hold, majority_holds, unsuspected_hold};
 use crate::component::{DeliveredBatch, Lane, Target, To};
 use crate::id::{Life, MessageId};
@@ -91,8 +92,8 @@ impl Broadcast {
             let seq = origin.offered;
             match &mut self.causal {
                 Some(causal) => {
-                    let deps = origin.get(seq).map(|held| held.deps.as_slice()).unwrap_or_default();
-                    causal.offer(life, seq, deps, ready);
+                    let deps = origin.get(seq).map(Held::deps).unwrap_or_default();
+                    causal.offer(life, seq, &deps, ready);
                 }
                 None => ready.push((life, seq)),
             }
@@ -109,7 +110,7 @@ impl Broadcast {
         held.delivered_as = order;
         let held = held.clone();
         if life == self.me {
-            self.receipts.delivered(held.channel, Target::All, held.batch.count());
+            self.receipts.delivered(held.channel, Target::All, held.count());
         }
         if !self.already.remove(&(life, seq)) {
             self.hand_up(life, seq, held, cx);
@@ -121,12 +122,12 @@ impl Broadcast {
 
     /// Gives a batch to its channel, and to the listeners that hear from here.
     pub(super) fn hand_up(&mut self, life: Life, seq: u64, held: Held, cx: Cx<'_, '_>) {
-        self.config.clocks.observe(&held.stamp, held.batch.count());
-        self.pressure.delivered(held.channel, held.batch.run().len() as u64);
+        self.config.clocks.observe(&held.stamp, held.count());
+        self.pressure.delivered(held.channel, held.run_bytes() as u64);
         self.feeds.push(life, seq, &held);
         let id = MessageId { origin: life, delivery: self.kind, batch: seq, index: 0 };
-        let Held { channel, batch, stamp, .. } = held;
-        cx.deliver(channel, DeliveredBatch { id, via: self.kind, stamp, batch });
+        let batch = held.batch();
+        cx.deliver(held.channel, DeliveredBatch { id, via: self.kind, stamp: held.stamp, batch });
     }
 
     /// Lets go of what is stable; an own batch's room is given back, unless the
@@ -140,8 +141,8 @@ impl Broadcast {
         let stable = all_hold(&self.voters, life, &origin.acked);
         while let Some(held) = origin.release(stable) {
             if own {
-                let bytes = held.batch.run().len() as u64;
-                self.receipts.stable(held.channel, Target::All, held.batch.count(), bytes);
+                let bytes = held.run_bytes() as u64;
+                self.receipts.stable(held.channel, Target::All, held.count(), bytes);
             }
         }
     }

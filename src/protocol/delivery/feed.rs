@@ -10,9 +10,8 @@
 
 use super::GapWhy;
 use super::broadcast::{Broadcast, Cx};
+use super::held::Held;
 use super::message::Message;
-use super::origin::Held;
-use crate::codec::Batch;
 use crate::component::{Lane, PeerRole, To};
 use crate::id::Life;
 use bytes::Bytes;
@@ -107,7 +106,7 @@ impl Broadcast {
                         feed.queued_bytes -= held.cost();
                         feed.sent += held.cost();
                         let message = Message::Feed { origin, head: held.head(seq) };
-                        cx.send_with(To::Life(*listener), Lane::Data, &message, held.batch.run())
+                        cx.send_with(To::Life(*listener), Lane::Data, &message, held.body())
                     }
                 };
                 self.window.passed(*listener, bytes);
@@ -178,12 +177,10 @@ impl Broadcast {
                 self.config.clocks.forget(origin);
             }
             Message::Feed { origin, head } => {
-                let Some(batch) = Batch::checked(body, head.count) else {
+                let Some(held) = Held::arrived(&head, body) else {
                     self.dropped.malformed += 1;
                     return;
                 };
-                let held =
-                    Held { channel: head.channel, batch, stamp: head.stamp(), deps: Vec::new(), delivered_as: 0 };
                 self.listening.handled += held.cost();
                 let mark = self.listening.marks.entry(origin).or_insert(0);
                 if head.seq <= *mark {

@@ -18,11 +18,11 @@
 
 use crate::component::Stamp;
 use crate::id::{Kind, Life};
-use crate::protocol::ordering::causal::Dependencies;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// The head of a batch; its run of messages follows as the body.
+/// The head of a batch. Its body follows: what it waits for, packed
+/// ([`crate::protocol::ordering::dependencies`]), then its run of messages.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     pub(super) seq: u64,
@@ -30,21 +30,10 @@ pub struct Head {
     pub(super) count: u32,
     pub(super) lamport: Option<u64>,
     pub(super) vector: Option<Vec<(Life, u64)>>,
-    pub(super) deps: Dependencies,
+    pub(super) deps_bytes: u32,
 }
 
 impl Head {
-    pub(super) fn new(seq: u64, channel: Kind, count: u32, stamp: &Stamp, deps: &Dependencies) -> Self {
-        Head {
-            seq,
-            channel,
-            count,
-            lamport: stamp.lamport,
-            vector: stamp.vector.as_ref().map(|entries| entries.to_vec()),
-            deps: deps.clone(),
-        }
-    }
-
     pub(super) fn stamp(&self) -> Stamp {
         Stamp { lamport: self.lamport, vector: self.vector.as_deref().map(Arc::from) }
     }

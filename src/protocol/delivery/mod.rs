@@ -21,6 +21,7 @@
 //! | `receive` | arrivals: who may say what |
 //! | `deliver` | when to deliver, release, acknowledge |
 //! | `best_effort`, `window` | the rung that keeps nothing, and its credit |
+//! | `held` | a batch as it is kept |
 //! | `origin` | what is held of one origin |
 //! | `voters` | who counts: majorities, minima |
 //! | `lives` | voters' lives come and go; earlier promises are void |
@@ -48,6 +49,7 @@ mod ended;
 mod event;
 mod explain;
 mod feed;
+mod held;
 mod join;
 mod kinds;
 mod lives;

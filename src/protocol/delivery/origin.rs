@@ -9,41 +9,15 @@
 //!   released    every life      handed up       guarantee met     a prefix
 //! ```
 
-use super::message::{Head, Holding};
-use crate::codec::Batch;
-use crate::component::Stamp;
-use crate::id::{Kind, Life};
-use crate::protocol::ordering::causal::Dependencies;
+use super::held::Held;
+use super::message::Holding;
+use crate::id::Life;
 use crate::protocol::ordering::fifo::{Fifo, Offer};
 use std::collections::VecDeque;
 
 /// Early batches kept for one origin at the most; later ones are asked for
 /// again.
 pub(super) const EARLY_MAX: u64 = 4096;
-
-/// What a held batch costs beside its bytes.
-const OVERHEAD: u64 = 64;
-
-/// A batch that is kept until it is stable.
-#[derive(Clone, Debug)]
-pub(super) struct Held {
-    pub(super) channel: Kind,
-    pub(super) batch: Batch,
-    pub(super) stamp: Stamp,
-    pub(super) deps: Dependencies,
-    /// When it was delivered, in this node's count of deliveries; 0 before.
-    pub(super) delivered_as: u64,
-}
-
-impl Held {
-    pub(super) fn cost(&self) -> u64 {
-        self.batch.run().len() as u64 + OVERHEAD
-    }
-
-    pub(super) fn head(&self, seq: u64) -> Head {
-        Head::new(seq, self.channel, self.batch.count(), &self.stamp, &self.deps)
-    }
-}
 
 /// A pull that is under way.
 #[derive(Copy, Clone, Debug)]
@@ -270,13 +244,14 @@ impl Origin {
 mod tests {
     use super::*;
     use crate::codec::BatchBuilder;
-    use crate::id::NodeId;
+    use crate::component::Stamp;
+    use crate::id::{Kind, NodeId};
 
     fn held(bytes: usize) -> Held {
         let mut builder = BatchBuilder::default();
         builder.push(|out| out.resize(out.len() + bytes, 7));
         let batch = builder.take().expect("one message");
-        Held { channel: Kind(1), batch, stamp: Stamp::default(), deps: Vec::new(), delivered_as: 0 }
+        Held::new(Kind(1), batch, Stamp::default())
     }
 
     fn origin() -> Origin {
@@ -313,7 +288,7 @@ mod tests {
         origin.arrive(8, held(1), 1000);
         assert!(origin.begin_after(7));
         assert_eq!((origin.have(), origin.released, origin.delivered), (8, 7, 7));
-        assert_eq!(origin.get(8).map(|held| held.batch.count()), Some(1));
+        assert_eq!(origin.get(8).map(|held| held.count()), Some(1));
         assert!(!origin.begin_after(3));
         origin.delivered = 8;
         origin.release(8);

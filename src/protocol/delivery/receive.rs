@@ -2,12 +2,11 @@
 
 use super::broadcast::{Broadcast, Cx};
 use super::config::Mutant;
+use super::held::Held;
 use super::message::{Head, Message};
-use super::origin::{Arrival, EARLY_MAX, Held, Origin, Over};
-use crate::codec::Batch;
-use crate::component::{PeerRole, Stamp};
-use crate::id::{Kind, Life};
-use crate::protocol::ordering::causal::Dependencies;
+use super::origin::{Arrival, EARLY_MAX, Origin, Over};
+use crate::component::PeerRole;
+use crate::id::Life;
 use bytes::Bytes;
 
 /// Origins of which records are kept, per voter: its current life, those that
@@ -125,13 +124,13 @@ impl Broadcast {
         if origin.knows(head.seq) {
             self.dropped.duplicates += 1;
             if self.is(Mutant::DropDedupe)
-                && let Some(held) = held(&head, body)
+                && let Some(held) = Held::arrived(&head, body)
             {
                 self.hand_up(life, head.seq, held, cx);
             }
             return;
         }
-        let Some(held) = held(&head, body) else {
+        let Some(held) = Held::arrived(&head, body) else {
             self.dropped.malformed += 1;
             return;
         };
@@ -176,16 +175,10 @@ impl Broadcast {
     }
 
     /// Takes this node's own batch by the path of all others.
-    pub(super) fn hold_own(&mut self, seq: u64, channel: Kind, batch: Batch, stamp: Stamp, deps: Dependencies) {
-        let held = Held { channel, batch, stamp, deps, delivered_as: 0 };
+    pub(super) fn hold_own(&mut self, seq: u64, held: Held) {
         if let Some(origin) = self.origins.get_mut(&self.me) {
             origin.arrive(seq, held, u64::MAX);
         }
         self.touch(self.me);
     }
-}
-
-fn held(head: &Head, body: Bytes) -> Option<Held> {
-    let batch = Batch::checked(body, head.count)?;
-    Some(Held { channel: head.channel, batch, stamp: head.stamp(), deps: head.deps.clone(), delivered_as: 0 })
 }

@@ -113,13 +113,13 @@ impl Broadcast {
         };
         let (mut upto, mut bytes) = (from.saturating_sub(1), 0);
         for (seq, held) in origin.held_from(from).take_while(|(seq, _)| *seq <= to) {
-            if bytes > 0 && bytes + held.batch.run().len() > self.config.pull_bytes_max {
+            if bytes > 0 && bytes + held.body().len() > self.config.pull_bytes_max {
                 break;
             }
-            bytes += held.batch.run().len();
+            bytes += held.body().len();
             upto = seq;
             let message = Message::Relay { origin: life, head: held.head(seq) };
-            cx.send_with(To::Life(whom), Lane::Data, &message, held.batch.run());
+            cx.send_with(To::Life(whom), Lane::Data, &message, held.body());
         }
         let base = origin.released;
         cx.send(To::Life(whom), Lane::Data, &Message::Answer { origin: life, base, upto });
@@ -185,12 +185,12 @@ impl Broadcast {
         for (slot, whom) in self.voters.linked().filter(|(_, whom)| *whom != life) {
             let mut bytes = 0;
             for (seq, held) in origin.held_from(origin.acked_by(slot).saturating_add(1)) {
-                bytes += held.batch.run().len();
+                bytes += held.body().len();
                 if bytes > self.config.pull_bytes_max {
                     break;
                 }
                 let message = Message::Relay { origin: life, head: held.head(seq) };
-                cx.send_with(To::Life(whom), Lane::Data, &message, held.batch.run());
+                cx.send_with(To::Life(whom), Lane::Data, &message, held.body());
             }
         }
     }
@@ -210,7 +210,7 @@ impl Broadcast {
         for (slot, whom) in self.voters.linked().filter(|(_, whom)| *whom != life) {
             if origin.acked_by(slot) < seq {
                 let message = Message::Relay { origin: life, head: held.head(seq) };
-                cx.send_with(To::Life(whom), Lane::Data, &message, held.batch.run());
+                cx.send_with(To::Life(whom), Lane::Data, &message, held.body());
             }
         }
     }

@@ -315,7 +315,7 @@ fn junk_from_a_voter_is_counted_and_harmless() {
         let mut cluster = Cluster::started(delivery, 3, 1);
         let from = cluster.life(1);
         let stranger = Life::new(NodeId(50), u64::MAX);
-        let head = |seq| Head { seq, channel: CHANNEL, count: 7, lamport: Some(u64::MAX), vector: None, deps: vec![] };
+        let head = |seq| Head { seq, channel: CHANNEL, count: 7, lamport: Some(u64::MAX), vector: None, deps_bytes: 3 };
         let holding = Holding { origin: from, base: u64::MAX, have: u64::MAX, over: true };
         let junk = [
             Message::Data(head(0)),

@@ -10,6 +10,7 @@
 //! queue empties. Source: Cachin, Guerraoui, Rodrigues, Algorithm 3.15 (waiting
 //! causal broadcast); Birman, Schiper, Stephenson, 1991.
 
+use super::dependencies::Dependencies;
 use crate::id::{Incarnation, Life, NodeId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,9 +20,6 @@ const CLOSED_KEPT: usize = 8;
 
 /// Closed lives named in dependencies, per node.
 const CLOSED_NAMED: usize = 2;
-
-/// What a batch waits for: so many broadcasts of these lives.
-pub type Dependencies = Vec<(Life, u64)>;
 
 /// The hold-back queue of one node.
 #[derive(Clone, Debug, Default)]
@@ -37,13 +35,13 @@ impl Causal {
     /// Takes batch `seq` of `origin`; appends to `ready` what may be delivered
     /// now, in order. Counters are raised here, so before anything is handed to
     /// a user.
-    pub fn offer(&mut self, origin: Life, seq: u64, deps: &[(Life, u64)], ready: &mut Vec<(Life, u64)>) {
+    pub fn offer(&mut self, origin: Life, seq: u64, deps: &Dependencies, ready: &mut Vec<(Life, u64)>) {
         let first_in_line = self.held.get(&origin).is_none_or(VecDeque::is_empty);
         if first_in_line && self.missing(origin, seq, deps).is_none() {
             self.deliver(origin, seq, ready);
             self.release(ready);
         } else {
-            self.held.entry(origin).or_default().push_back((seq, deps.to_vec()));
+            self.held.entry(origin).or_default().push_back((seq, deps.clone()));
         }
     }
 
@@ -90,7 +88,7 @@ impl Causal {
             last.map(|(incarnation, count)| (Life { node: *node, incarnation: *incarnation }, *count))
         });
         let open = self.delivered.iter().map(|(life, count)| (*life, *count));
-        closed.chain(open).filter(|(life, count)| *life != me && *count > 0).collect()
+        Dependencies::of(closed.chain(open).filter(|(life, count)| *life != me && *count > 0))
     }
 
     /// Broadcasts of `life` delivered here.
@@ -120,11 +118,11 @@ impl Causal {
         heads.filter(|(life, _)| !self.delivered.contains_key(life) && closed(life)).collect()
     }
 
-    fn missing(&self, origin: Life, seq: u64, deps: &[(Life, u64)]) -> Option<(Life, u64)> {
+    fn missing(&self, origin: Life, seq: u64, deps: &Dependencies) -> Option<(Life, u64)> {
         if self.count(origin) + 1 < seq {
             return Some((origin, seq - 1));
         }
-        deps.iter().copied().find(|(life, count)| match self.delivered.get(life) {
+        deps.iter().find(|(life, count)| match self.delivered.get(life) {
             Some(delivered) => delivered < count,
             None => !self.closed.get(&life.node).is_some_and(|closed| {
                 let forgotten = closed.len() == CLOSED_KEPT && closed[0].0 > life.incarnation;
@@ -166,13 +164,13 @@ mod tests {
     fn an_answer_waits_for_its_question() {
         let (mut b, mut c) = (Causal::default(), Causal::default());
         let (mut at_b, mut at_c) = (Vec::new(), Vec::new());
-        b.offer(life(1), 1, &[], &mut at_b); // a's question reaches b
+        b.offer(life(1), 1, &Dependencies::default(), &mut at_b); // a's question reaches b
         let deps = b.dependencies(life(2));
-        assert_eq!(deps, vec![(life(1), 1)]);
+        assert_eq!(deps, Dependencies::of([(life(1), 1)]));
         c.offer(life(2), 1, &deps, &mut at_c); // b's answer overtakes it
         assert!(at_c.is_empty());
         assert_eq!(c.waits_for(life(2)), Some((life(1), 1)));
-        c.offer(life(1), 1, &[], &mut at_c);
+        c.offer(life(1), 1, &Dependencies::default(), &mut at_c);
         assert_eq!(at_c, vec![(life(1), 1), (life(2), 1)]);
         assert_eq!(c.held_back(), 0);
     }
@@ -183,14 +181,14 @@ mod tests {
     fn a_skipped_batch_does_not_hide_a_cause() {
         let (mut b, mut c) = (Causal::default(), Causal::default());
         let (mut ready, mut at_c) = (Vec::new(), Vec::new());
-        b.offer(life(1), 1, &[], &mut ready);
+        b.offer(life(1), 1, &Dependencies::default(), &mut ready);
         let first = b.dependencies(life(2));
         b.offer(life(2), 1, &first, &mut ready);
         let second = b.dependencies(life(2));
         c.skip(life(2), 1, &mut at_c);
         c.offer(life(2), 2, &second, &mut at_c);
         assert!(at_c.is_empty());
-        c.offer(life(1), 1, &[], &mut at_c);
+        c.offer(life(1), 1, &Dependencies::default(), &mut at_c);
         assert_eq!(at_c, vec![(life(1), 1), (life(2), 2)]);
     }
 
@@ -198,7 +196,7 @@ mod tests {
     fn what_nobody_holds_is_not_waited_for() {
         let mut c = Causal::default();
         let mut ready = Vec::new();
-        c.offer(life(2), 1, &[(life(1), 3)], &mut ready);
+        c.offer(life(2), 1, &Dependencies::of([(life(1), 3)]), &mut ready);
         assert!(ready.is_empty());
         c.close(life(1), 2, &mut ready);
         assert!(ready.is_empty(), "somebody may hold the third");
