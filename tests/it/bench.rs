@@ -33,7 +33,9 @@ fn rates_stand_beside_their_rooflines() {
     check(&link[0], "link 64 B", "1/s");
     check(&link[1], "link 1 KiB", "1/s");
     check(&bench(&["broadcast", "--nodes", "3"])[0], "broadcast 64 B", "1/s");
-    check(&bench(&["reliable", "--nodes", "3", "--size", "128"])[0], "reliable 128 B", "1/s");
+    let reliable = bench(&["reliable", "--nodes", "3", "--size", "128"]);
+    check(&reliable[0], "reliable 128 B", "1/s");
+    check(&reliable[1], "reliable of broadcast 128 B", "1/s");
 }
 
 #[test]

@@ -9,7 +9,8 @@
 //! |---|---|---|
 //! | `link` | best effort to one peer | 64 KiB writes to one peer |
 //! | `broadcast`, `reliable` | one node to all others | 64 KiB writes to three peers |
-//! | `uniform` | all nodes to all | the same |
+//! | `reliable of broadcast` | reliable from one node to all others | best effort, by nodes of ours |
+//! | `uniform` | all nodes to all | 64 KiB writes to three peers |
 //! | `uniform one at a time` | broadcast, wait for its delivery | four ping-pongs |
 //! | `request` | request and reply | ping-pong |
 //!
@@ -44,7 +45,7 @@ enum What {
     Link,
     /// Best effort broadcasts a second.
     Broadcast,
-    /// Reliable broadcasts a second.
+    /// Reliable broadcasts a second; and beside best effort.
     Reliable,
     /// Uniform broadcasts a second, all nodes sending; and one at a time.
     Uniform,
@@ -129,7 +130,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
                 }
             }
             What::Broadcast => show(bench.spread("broadcast", Delivery::BestEffort, args.nodes.into(), size)?),
-            What::Reliable => show(bench.spread("reliable", Delivery::Reliable, args.nodes.into(), size)?),
+            What::Reliable => {
+                show(bench.spread("reliable", Delivery::Reliable, args.nodes.into(), size)?);
+                show(bench.beside_best_effort(args.nodes.into(), size)?);
+            }
             What::Uniform => {
                 show(bench.spread("uniform", Delivery::Uniform, args.nodes.into(), size)?);
                 show(bench.one_at_a_time(args.nodes.into(), size)?);
@@ -173,6 +177,18 @@ impl Bench<'_> {
         let mut ours = Rate { children: &mut cluster.nodes, sources: 0..senders, sinks: 0..nodes };
         let paired = self.pair(&figure, &mut ours, &mut limit.rate())?;
         let rss_bytes_max = Some(cluster.resident_bytes_max()?);
+        Ok(Figure { rss_bytes_max, ..self.figure(figure, "1/s", nodes, &paired) })
+    }
+
+    /// Reliable and best effort, one node to all, in turn.
+    fn beside_best_effort(&self, nodes: usize, size: usize) -> io::Result<Figure> {
+        let start = |delivery| Cluster::start(&Plan { nodes, delivery, size, to_first: false, pinned: false });
+        let (mut reliable, mut best_effort) = (start(Delivery::Reliable)?, start(Delivery::BestEffort)?);
+        let figure = format!("reliable of broadcast {}", bytes(size));
+        let mut ours = Rate { children: &mut reliable.nodes, sources: 0..1, sinks: 0..nodes };
+        let mut limit = Rate { children: &mut best_effort.nodes, sources: 0..1, sinks: 0..nodes };
+        let paired = self.pair(&figure, &mut ours, &mut limit)?;
+        let rss_bytes_max = Some(reliable.resident_bytes_max()?);
         Ok(Figure { rss_bytes_max, ..self.figure(figure, "1/s", nodes, &paired) })
     }
 

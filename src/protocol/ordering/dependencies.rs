@@ -45,7 +45,7 @@ impl Dependencies {
     pub fn checked(packed: Bytes) -> Option<Self> {
         let mut entries = Entries { rest: &packed, node: NodeId(0), lives_left: 0, before: None };
         let mut last = None;
-        while let Some((life, _)) = entries.next() {
+        for (life, _) in entries.by_ref() {
             if last.is_some_and(|last| last >= life) {
                 return None;
             }
