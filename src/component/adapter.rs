@@ -2,7 +2,8 @@
 
 use super::context::{Context, Ledger};
 use super::effect::Outbox;
-use super::input::{Boot, Delivered, Input, Item};
+use super::input::{Boot, Delivered, Input};
+use super::item::Item;
 use super::{Manifest, NetComponent};
 use crate::codec::{Items, take_head};
 use crate::error::Fault;

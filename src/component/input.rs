@@ -1,7 +1,7 @@
 //! Everything that can reach a component.
 
 use super::NetComponent;
-use super::effect::{Erased, ReplyTo, StreamId, TimerId, Token};
+use super::effect::{Erased, ReplyTo, StreamId, Token};
 use crate::codec::Batch;
 use crate::error::CallError;
 use crate::event::AnyEvent;
@@ -323,97 +323,5 @@ pub enum Input<'a, C: NetComponent> {
     /// A sample of the machine's load.
     Load(LoadSample),
     /// The node stops; the last input.
-    Stop,
-}
-
-/// One input with its types erased: what mailboxes carry, in both drivers.
-#[derive(Debug)]
-pub enum Item {
-    /// See [`Input::Started`].
-    Started(Boot),
-    /// A block of messages from a peer's same component.
-    Messages {
-        /// The sending life.
-        from: Life,
-        /// The block: see [`crate::codec`].
-        block: Bytes,
-    },
-    /// See [`Input::Request`].
-    Request {
-        /// The requesting component.
-        from: Kind,
-        /// To whom.
-        target: Target,
-        /// The messages.
-        batch: Batch,
-    },
-    /// A batch delivered on this component's channel.
-    Delivered(DeliveredBatch),
-    /// See [`Input::Progress`].
-    Progress(Progress),
-    /// See [`Input::Event`].
-    Event(AnyEvent),
-    /// See [`Input::Timer`].
-    Timer(TimerId),
-    /// See [`Input::Call`].
-    Call {
-        /// A boxed `C::Call`.
-        call: Erased,
-        /// Where the answer goes.
-        reply_to: ReplyTo,
-    },
-    /// See [`Input::Reply`].
-    Reply {
-        /// The call's token.
-        token: Token,
-        /// The answer.
-        value: Result<Erased, CallError>,
-    },
-    /// See [`Input::Done`].
-    Done {
-        /// The job's token.
-        token: Token,
-        /// A boxed `C::Done`; `None` if the job panicked.
-        done: Option<Erased>,
-    },
-    /// See [`Input::Disk`].
-    Disk {
-        /// The operation's token.
-        token: Token,
-        /// Its result.
-        result: io::Result<DiskDone>,
-    },
-    /// See [`Input::Stream`].
-    Stream {
-        /// Which.
-        id: StreamId,
-        /// What.
-        input: StreamInput,
-    },
-    /// See [`Input::Peer`].
-    Peer(PeerChange),
-    /// See [`Input::Credit`].
-    Credit {
-        /// The acknowledging life.
-        life: Life,
-        /// Bytes.
-        bytes: u64,
-    },
-    /// See [`Input::Consumed`].
-    Consumed {
-        /// The channel.
-        channel: Kind,
-        /// Bytes.
-        bytes: u64,
-    },
-    /// See [`Input::Load`].
-    Load(LoadSample),
-    /// Asks for the component's state, for people: answered with an
-    /// [`Inspection`](super::Inspection).
-    Inspect(ReplyTo),
-    /// Asks what the component knows of a message: answered with an
-    /// `Option<String>`.
-    Explain(MessageId, ReplyTo),
-    /// See [`Input::Stop`].
     Stop,
 }

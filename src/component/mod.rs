@@ -22,6 +22,7 @@ mod adapter;
 mod context;
 pub mod effect;
 pub mod input;
+mod item;
 pub mod manifest;
 mod plan;
 pub mod resolve;
@@ -32,9 +33,10 @@ pub use adapter::{Adapter, AnyComponent, Inspection};
 pub use context::Context;
 pub use effect::{DiskOp, Effect, Effects, Erased, Outbox, ReplyTo, StreamId, StreamOp, TimerId, Token};
 pub use input::{
-    Boot, Delivered, DeliveredBatch, DiskDone, EndedWhy, Failed, FailedWhy, Input, Item, Lane, LoadSample, PeerChange,
+    Boot, Delivered, DeliveredBatch, DiskDone, EndedWhy, Failed, FailedWhy, Input, Lane, LoadSample, PeerChange,
     PeerRole, Progress, Stamp, StreamInput, Target, To,
 };
+pub use item::Item;
 pub use manifest::{Capability, ComponentName, Exclusion, Manifest, Role, Run};
 pub use plan::{Plan, Planned, Why};
 pub use resolve::{Catalogue, Part, WhenMissing, resolve};
