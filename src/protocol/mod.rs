@@ -1,5 +1,6 @@
 //! Protocols: pure components that the drivers run.
 
+mod backlog;
 pub mod clock;
 pub mod delivery;
 pub mod failure_detector;

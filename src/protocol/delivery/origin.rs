@@ -12,8 +12,8 @@
 use super::held::Held;
 use super::message::Holding;
 use crate::id::Life;
+use crate::protocol::backlog::Backlog;
 use crate::protocol::ordering::fifo::{Fifo, Offer};
-use std::collections::VecDeque;
 
 /// Early batches kept for one origin at the most; later ones are asked for
 /// again.
@@ -40,7 +40,7 @@ pub(super) struct Origin {
     pub(super) life: Life,
     arrivals: Fifo<Held>,
     /// The prefix's unstable part: `released + 1 ..= have`.
-    store: VecDeque<Held>,
+    store: Backlog<Held>,
     pub(super) released: u64,
     /// Batches whose delivery the guarantee allows, handed to the order.
     pub(super) offered: u64,
@@ -80,7 +80,7 @@ impl Origin {
         Origin {
             life,
             arrivals: Fifo::default(),
-            store: VecDeque::new(),
+            store: Backlog::default(),
             released: 0,
             offered: 0,
             delivered: 0,
@@ -154,7 +154,7 @@ impl Origin {
     pub(super) fn held_from(&self, from: u64) -> impl Iterator<Item = (u64, &Held)> {
         let from = from.max(self.released + 1);
         let skip = usize::try_from(from - self.released - 1).unwrap_or(usize::MAX);
-        self.store.iter().skip(skip).zip(from..).map(|(held, seq)| (seq, held))
+        self.store.iter_from(skip).zip(from..).map(|(held, seq)| (seq, held))
     }
 
     /// Releases one batch, the oldest, if it is not beyond `stable`.
@@ -174,7 +174,7 @@ impl Origin {
         if base <= self.have() {
             return false;
         }
-        for held in self.store.drain(..).chain(self.arrivals.skip(base).into_values()) {
+        for held in self.store.take().chain(self.arrivals.skip(base).into_values()) {
             self.bytes -= held.cost();
         }
         (self.released, self.offered, self.delivered) = (base, base, base);

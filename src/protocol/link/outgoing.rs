@@ -2,9 +2,9 @@
 //! again in order (go-back-N).
 
 use crate::id::Kind;
+use crate::protocol::backlog::Backlog;
 use crate::time::Time;
 use bytes::Bytes;
-use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Doublings of the resend interval while nothing is acknowledged.
@@ -20,7 +20,7 @@ struct Queued {
 /// `in_flight` of them were written in this session.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    queue: VecDeque<Queued>,
+    queue: Backlog<Queued>,
     queued_bytes: usize,
     acked: u64,
     in_flight: usize,
