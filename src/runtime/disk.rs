@@ -78,9 +78,10 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 fn rename(dir: &Path, from: &str, to: &str) -> io::Result<()> {
     let from = dir.join(from);
     if fs::symlink_metadata(&from)?.is_dir() {
-        return Err(ErrorKind::IsADirectory.into());
+        return Err(ErrorKind::IsADirectory.into()); // before anything is made for it
     }
-    fs::rename(from, writable(dir, to)?)
+    let to = writable(dir, to)?;
+    if to.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { fs::rename(from, to) }
 }
 
 /// Performs one operation.

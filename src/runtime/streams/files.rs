@@ -28,7 +28,9 @@ impl Reading {
         let dir = dir.ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this node has no directory"))?;
         let mut file = disk::open(&dir, name)?;
         let left = file.metadata()?.len().saturating_sub(offset);
-        file.seek(SeekFrom::Start(offset))?;
+        if left > 0 {
+            file.seek(SeekFrom::Start(offset))?; // not where no file could be so long
+        }
         Ok(Reading { file, left })
     }
 
