@@ -47,7 +47,19 @@ pub struct StreamId(pub u64);
 pub type ErasedJob = Box<dyn FnOnce() -> Erased + Send>;
 
 /// A disk operation inside the component's own directory. Names are plain file
-/// names with `/` between directories, never absolute, never `..`.
+/// names with `/` between directories: never absolute, no empty part, no `.` or
+/// `..`, and none that ends with `~`, which is the driver's own; at most 254
+/// bytes a part and 1024 in all. Anything else is refused as `InvalidInput`.
+/// Directories that are missing above a file that is written are made, durably.
+///
+/// What the operations promise is all that a component may rest on, on a
+/// machine and in the simulator's disk ([`crate::sim::DiskFaults`]): after a
+/// crash what was not synced is there or not, each write by itself, in part, or
+/// as zeros. After a failed sync the same holds of all that it was to make
+/// durable, *and a later sync that succeeds says nothing of it*: write it again,
+/// to another file (Rebello et al., *Can Applications Recover from fsync
+/// Failures?*, ATC 2020). After a failed write any part of it may be in the
+/// file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DiskOp {
     /// Appends to a file, making it where it is not there. Not durable.
@@ -57,7 +69,8 @@ pub enum DiskOp {
         /// What to append.
         bytes: Bytes,
     },
-    /// Writes at an offset. Not durable.
+    /// Writes at an offset, with zeros before it where the file is shorter.
+    /// Not durable.
     WriteAt {
         /// File.
         name: String,
@@ -66,26 +79,32 @@ pub enum DiskOp {
         /// What.
         bytes: Bytes,
     },
-    /// Makes all earlier writes to the file durable (fdatasync).
+    /// Makes all earlier writes to the file durable (fdatasync); a new file's
+    /// name only [`DiskOp::SyncDir`] does.
     Sync {
         /// File.
         name: String,
     },
-    /// Gives the file this length, in preallocated zeros where it grows.
+    /// Gives the file this length, in preallocated zeros where it grows. Not
+    /// durable.
     Allocate {
         /// File.
         name: String,
         /// Bytes.
         bytes: u64,
     },
-    /// Replaces the file's whole content, durably, all or nothing.
+    /// Replaces the file's whole content, durably, all or nothing; its
+    /// directory is synced with it. After an error the file is the old one or
+    /// the new one, and a crash may still turn the new one into the old.
     Replace {
         /// File.
         name: String,
         /// The new content.
         bytes: Bytes,
     },
-    /// Renames a file within the component's directory.
+    /// Renames a file within the component's directory, in place of one that
+    /// has that name: a crash leaves the old state or the new one. Durable once
+    /// the directories of both names are synced.
     Rename {
         /// Old name.
         from: String,
@@ -97,7 +116,8 @@ pub enum DiskOp {
         /// Directory; empty for the component's own.
         name: String,
     },
-    /// Reads at most `bytes` from `offset`.
+    /// Reads at most `bytes` from `offset`, and at most
+    /// [`DiskOp::READ_BYTES_MAX`]; fewer otherwise only at the end of the file.
     Read {
         /// File.
         name: String,
@@ -106,7 +126,8 @@ pub enum DiskOp {
         /// How much at the most.
         bytes: u64,
     },
-    /// Lists a directory's files.
+    /// Lists a directory's files by name, without its directories; nothing for
+    /// a directory that is not there.
     List {
         /// Directory; empty for the component's own.
         name: String,

@@ -20,6 +20,7 @@
 
 mod adapter;
 mod context;
+mod disk_rules;
 pub mod effect;
 pub mod input;
 mod item;
@@ -31,6 +32,7 @@ mod wiring;
 
 pub use adapter::{Adapter, AnyComponent, Inspection};
 pub use context::Context;
+pub(crate) use disk_rules::{RESERVED, check_name};
 pub use effect::{DiskOp, Effect, Effects, Erased, Outbox, ReplyTo, StreamId, StreamOp, TimerId, Token};
 pub use input::{
     Boot, Delivered, DeliveredBatch, DiskDone, EndedWhy, Failed, FailedWhy, Input, Lane, LoadSample, PeerChange,

@@ -7,38 +7,26 @@
 //! `Replace` writes a temporary file, syncs it, renames it and syncs the
 //! directory, so a crash leaves the old content or the new one.
 
-use crate::component::{DiskDone, DiskOp};
+use crate::component::{DiskDone, DiskOp, RESERVED, check_name};
 use bytes::{Bytes, BytesMut};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-/// Most bytes that one `Read` brings, so that a careless length allocates no
-/// more; a longer file is read in several.
-const READ_BYTES_MAX: u64 = 16 << 20;
-
-/// The path of the file `name` in `dir`.
+/// Opens the file `name` in `dir` for reading.
 ///
 /// # Errors
-/// `InvalidInput` where the name would lead out of the directory.
-pub(super) fn path(dir: &Path, name: &str) -> io::Result<PathBuf> {
-    let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    if !inside || name.is_empty() || name.contains('\0') {
-        let text = format!("'{name}' is no plain name inside the component's directory");
-        return Err(io::Error::new(ErrorKind::InvalidInput, text));
-    }
-    Ok(dir.join(name))
-}
-
-/// The path of a directory; the empty name stands for `dir` itself.
-fn directory(dir: &Path, name: &str) -> io::Result<PathBuf> {
-    if name.is_empty() { Ok(dir.to_owned()) } else { path(dir, name) }
+/// As the system says; `IsADirectory` for a directory, which it would open.
+pub(super) fn open(dir: &Path, name: &str) -> io::Result<File> {
+    check_name(name)?;
+    let file = File::open(dir.join(name))?;
+    if file.metadata()?.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { Ok(file) }
 }
 
 /// The path of a file, whose directories are made where they are missing.
 fn writable(dir: &Path, name: &str) -> io::Result<PathBuf> {
-    let path = path(dir, name)?;
+    let path = dir.join(name);
     if let Some(parent) = path.parent()
         && !parent.is_dir()
     {
@@ -66,13 +54,17 @@ pub(super) fn make_dir(dir: &Path) -> io::Result<()> {
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
     let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    File::open(here)?.sync_all()
+    let dir = File::open(here)?;
+    // a file would be synced as readily
+    if dir.metadata()?.is_dir() { dir.sync_all() } else { Err(ErrorKind::NotADirectory.into()) }
 }
 
-/// Replaces a file's content, durably, all or nothing.
+/// Replaces a file's content, durably, all or nothing. What a fall in the
+/// middle of it leaves behind has a name that no component can say; the next
+/// replacement begins it anew.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
+    name.push(RESERVED.encode_utf8(&mut [0; 4]));
     let new = path.with_file_name(name);
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(&new)?;
     file.write_all(bytes)?;
@@ -82,12 +74,23 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(path.parent().unwrap_or(path))
 }
 
+/// Renames a file; directories stay where they are.
+fn rename(dir: &Path, from: &str, to: &str) -> io::Result<()> {
+    let from = dir.join(from);
+    if fs::symlink_metadata(&from)?.is_dir() {
+        return Err(ErrorKind::IsADirectory.into()); // before anything is made for it
+    }
+    let to = writable(dir, to)?;
+    if to.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { fs::rename(from, to) }
+}
+
 /// Performs one operation.
 ///
 /// # Errors
 /// What the system says; the file is then in an unknown state between the old
-/// and the new one, except for `Replace`.
+/// and the new one, except for `Replace`, after which it is one of them.
 pub(super) fn perform(dir: &Path, op: DiskOp) -> io::Result<DiskDone> {
+    op.check()?;
     match op {
         DiskOp::Append { name, bytes } => {
             let path = writable(dir, &name)?;
@@ -99,8 +102,7 @@ pub(super) fn perform(dir: &Path, op: DiskOp) -> io::Result<DiskDone> {
             file.write_all_at(&bytes, offset)?;
         }
         DiskOp::Sync { name } => {
-            let path = path(dir, &name)?;
-            OpenOptions::new().write(true).open(path)?.sync_data()?;
+            OpenOptions::new().write(true).open(dir.join(name))?.sync_data()?;
         }
         DiskOp::Allocate { name, bytes } => {
             let path = writable(dir, &name)?;
@@ -108,16 +110,16 @@ pub(super) fn perform(dir: &Path, op: DiskOp) -> io::Result<DiskDone> {
             allocate(&file, bytes)?;
         }
         DiskOp::Replace { name, bytes } => replace(&writable(dir, &name)?, &bytes)?,
-        DiskOp::Rename { from, to } => fs::rename(path(dir, &from)?, writable(dir, &to)?)?,
+        DiskOp::Rename { from, to } => rename(dir, &from, &to)?,
         DiskOp::SyncDir { name } => {
             make_dir(dir)?;
-            sync_dir(&directory(dir, &name)?)?;
+            sync_dir(&dir.join(name))?;
         }
         DiskOp::Read { name, offset, bytes } => {
-            return read(&File::open(path(dir, &name)?)?, offset, bytes).map(DiskDone::Read);
+            return read(&open(dir, &name)?, offset, bytes).map(DiskDone::Read);
         }
-        DiskOp::List { name } => return list(&directory(dir, &name)?).map(DiskDone::List),
-        DiskOp::Remove { name } => match fs::remove_file(path(dir, &name)?) {
+        DiskOp::List { name } => return list(&dir.join(name)).map(DiskDone::List),
+        DiskOp::Remove { name } => match fs::remove_file(dir.join(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             other => other?,
         },
@@ -140,7 +142,7 @@ fn allocate(file: &File, bytes: u64) -> io::Result<()> {
 /// Reads at most `bytes` from `offset`; less only at the end of the file.
 pub(super) fn read(file: &File, offset: u64, bytes: u64) -> io::Result<Bytes> {
     let left = file.metadata()?.len().saturating_sub(offset);
-    let wanted = left.min(bytes).min(READ_BYTES_MAX) as usize;
+    let wanted = left.min(bytes).min(DiskOp::READ_BYTES_MAX) as usize;
     let mut buffer = BytesMut::zeroed(wanted);
     let mut got = 0;
     while got < wanted {
@@ -163,9 +165,9 @@ fn list(dir: &Path) -> io::Result<Vec<(String, u64)>> {
     let mut files = Vec::new();
     for entry in entries {
         let entry = entry?;
-        let metadata = entry.metadata()?;
-        if metadata.is_file() {
-            files.push((entry.file_name().to_string_lossy().into_owned(), metadata.len()));
+        let (name, metadata) = (entry.file_name().to_string_lossy().into_owned(), entry.metadata()?);
+        if metadata.is_file() && !name.ends_with(RESERVED) {
+            files.push((name, metadata.len()));
         }
     }
     files.sort();

@@ -9,6 +9,7 @@
 //!    it, flushes, and its effects are performed in order ([`super::perform`]).
 
 use super::app::APP;
+use super::disk::DiskKept;
 use super::node::{Body, Cell};
 use super::queue::Event;
 use super::trace::What;
@@ -21,6 +22,14 @@ use crate::time::Time;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::time::Duration;
+
+/// How often components' faults may let a node begin a new life before it stays
+/// down; as in the runtime.
+const LIVES_MAX: usize = 5;
+/// In which time.
+const LIVES_WITHIN: Duration = Duration::from_secs(60);
+/// Half the rest before the first of them; it doubles.
+const REST: Duration = Duration::from_millis(25);
 
 impl World {
     /// Lets the next event happen.
@@ -59,9 +68,8 @@ impl World {
             Event::Timer { node, cell, id, .. } => self.timer_due(node as usize, cell as usize, id),
             Event::Hand { node, cell, item, .. } => self.hand(node as usize, cell as usize, *item),
             Event::Disk { node, cell, op, .. } => {
-                let kind = self.nodes[node as usize].cells[cell as usize].kind;
-                let result = self.nodes[node as usize].disks.entry(kind).or_default().perform(op.1);
-                self.hand(node as usize, cell as usize, Item::Disk { token: op.0, result });
+                let (token, op) = *op;
+                self.disk_op(node as usize, cell as usize, token, op);
             }
             Event::Deadline { node, reply_to, .. } => {
                 let pending = &mut self.nodes[node as usize].pending;
@@ -81,11 +89,9 @@ impl World {
                 self.open(at as usize, run, peer as usize, peer_run, epoch);
             }
             Event::Close { at, peer, epoch, .. } => self.closed(at as usize, peer as usize, epoch),
-            Event::Start { node, run, at_least, keep_disk } => {
+            Event::Start { node, run, at_least, kept } => {
                 if self.nodes[node as usize].run == run && !self.nodes[node as usize].up {
-                    if !keep_disk {
-                        self.nodes[node as usize].disks.clear();
-                    }
+                    self.keep_disk(node as usize, kept);
                     self.start_life(node as usize, at_least);
                 }
             }
@@ -94,6 +100,7 @@ impl World {
                     self.resume(super::NodeIndex(node as usize));
                 }
             }
+            Event::DiskRoom { node, full } => self.disk_has_room(node as usize, full),
             Event::Unpartition { partition } => self.unpartition(partition),
             Event::Chaos { class, phase } => self.strike(class, phase),
             Event::Doom { node, .. } => {
@@ -112,6 +119,7 @@ impl World {
         node.incarnation = at_least.max(node.incarnation + 1);
         node.up = true;
         node.started_at = self.now;
+        node.storage.snapshot();
         node.sides = sides;
         let mut cells = Vec::with_capacity(node.stack.factories.len() + 1);
         for factory in &node.stack.factories {
@@ -232,7 +240,24 @@ impl World {
                 self.trace.push(self.now, life, What::Failed(fault.to_string().into()));
                 self.count("component faults");
                 self.end_memory(at);
+                if let Fault::Broken(_) = fault {
+                    self.begin_anew(at);
+                }
             }
+        }
+    }
+
+    /// A component's fault ended a life: the node begins the next one on the same
+    /// machine, unless that happened too often of late. So it does for a leaf's
+    /// fault too, which is the harsher of what a supervisor may do.
+    fn begin_anew(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.fallen.retain(|fell| self.now.since(*fell) <= LIVES_WITHIN);
+        if node.fallen.len() < LIVES_MAX {
+            node.fallen.push_back(self.now);
+            let (rest, run) = (REST * (1 << node.fallen.len()), node.run);
+            let start = Event::Start { node: at as u16, run, at_least: 0, kept: DiskKept::All };
+            self.queue.plan(self.now + rest, start);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What may go wrong in a world, each fault on or off by itself.
 
+use super::disk::DiskFaults;
 use std::time::Duration;
 
 /// A fault that strikes again and again and lasts for a while.
@@ -36,8 +37,11 @@ pub struct Faults {
     /// Whether crashes fall between the effects of one step (else between
     /// steps).
     pub crashes_between_effects: bool,
-    /// Probability that a crashed node's next life has its disk.
+    /// Probability that a crashed node's next life has its disk; else it has an
+    /// empty one.
     pub disk_kept: f64,
+    /// What else may go wrong with disks.
+    pub disk: DiskFaults,
     /// Most nodes that are at one time down, or up again but not yet ready
     /// (see [`super::World::ready_when`]). A crash or a decision of the peers
     /// counts; this is the `f` that protocols are judged under, so the chaos
@@ -68,13 +72,15 @@ impl Faults {
             crashes: None,
             crashes_between_effects: false,
             disk_kept: 0.0,
+            disk: DiskFaults::none(),
             down_max: 0,
             jumps: None,
         }
     }
 
     /// All faults, each with a settled strength, none too rare to matter
-    /// within ten seconds. `down_max` is 1.
+    /// within ten seconds. `down_max` is 1. Disks are honest when they are kept:
+    /// flipped bits and older disks are in [`DiskFaults::all`].
     pub fn all() -> Self {
         let spell = |every, lasting| Spell { every: millis(every), lasting: millis(lasting) };
         Faults {
@@ -89,6 +95,7 @@ impl Faults {
             crashes: Some(spell(2000, 1500)),
             crashes_between_effects: true,
             disk_kept: 0.5,
+            disk: DiskFaults::honest(),
             down_max: 1,
             jumps: Some(spell(3000, 1000)),
         }
@@ -96,7 +103,8 @@ impl Faults {
 
     /// Faults as the seed will have them: each is off in one of three worlds,
     /// else of random strength. `down_max` is drawn between 0 and
-    /// `down_max`.
+    /// `down_max`. Disks are kept and honest; a protocol that bears more says so
+    /// by `disk_kept`, [`DiskFaults::flipped`] and [`DiskFaults::older`].
     pub fn draw(rng: &mut fastrand::Rng, down_max: usize) -> Self {
         let mut faults = Faults::all();
         let strength = [0.2, 0.5, 1.0, 2.0][rng.usize(0..4)];
@@ -119,8 +127,11 @@ impl Faults {
         faults.delay.1 = Duration::from_micros([200, 2000, 20_000, 100_000][rng.usize(0..4)]);
         faults.one_way = rng.bool();
         faults.crashes_between_effects = rng.u32(0..4) > 0;
-        faults.disk_kept = [0.0, 0.5, 1.0][rng.usize(0..3)];
+        let _ = rng.usize(0..3); // keeps what earlier seeds mean below
+        faults.disk_kept = 1.0;
         faults.down_max = rng.usize(0..=down_max);
+        // From a copy: what the caller draws next does not depend on it.
+        faults.disk = DiskFaults::draw(&mut rng.clone().fork());
         faults
     }
 }
@@ -138,10 +149,29 @@ pub(super) enum Class {
     Pause,
     Crash,
     Jump,
+    DiskWrite,
+    DiskSync,
+    DiskRead,
+    DiskFull,
 }
 
 impl Class {
-    pub(super) const ALL: [Class; 5] = [Class::Cut, Class::Partition, Class::Pause, Class::Crash, Class::Jump];
+    pub(super) const ALL: [Class; 9] = [
+        Class::Cut,
+        Class::Partition,
+        Class::Pause,
+        Class::Crash,
+        Class::Jump,
+        Class::DiskWrite,
+        Class::DiskSync,
+        Class::DiskRead,
+        Class::DiskFull,
+    ];
+
+    /// Whether it strikes disks, of which all is drawn apart.
+    pub(super) fn is_of_disks(self) -> bool {
+        matches!(self, Class::DiskWrite | Class::DiskSync | Class::DiskRead | Class::DiskFull)
+    }
 }
 
 impl Faults {
@@ -153,6 +183,10 @@ impl Faults {
             Class::Pause => self.pauses.map(|spell| spell.every),
             Class::Crash => self.crashes.map(|spell| spell.every),
             Class::Jump => self.jumps.map(|spell| spell.every),
+            Class::DiskWrite => self.disk.write_errors,
+            Class::DiskSync => self.disk.sync_errors,
+            Class::DiskRead => self.disk.read_errors,
+            Class::DiskFull => self.disk.full.map(|spell| spell.every),
         }
     }
 }

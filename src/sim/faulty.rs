@@ -1,6 +1,7 @@
 //! Faults as they strike: by the test's hand, or by themselves in a chaos
 //! phase.
 
+use super::disk::{DiskFault, DiskKept};
 use super::faults::{Class, Faults};
 use super::queue::Event;
 use super::trace::What;
@@ -16,7 +17,8 @@ const FALL_NOTICED: u64 = 500;
 const READY_AFTER: Duration = Duration::from_secs(5);
 
 impl World {
-    /// The node loses its memory and is gone until [`World::restart`].
+    /// The node's machine loses its memory, what its disk had not made durable
+    /// with it (see [`super::DiskFaults`]), and is gone until [`World::restart`].
     pub fn crash(&mut self, node: NodeIndex) {
         self.ensure_started();
         if self.nodes[node.0].up {
@@ -24,6 +26,7 @@ impl World {
             self.trace.push(self.now, life, What::Crashed);
             self.count("crashes");
             self.end_memory(node.0);
+            self.crash_disk(node.0);
         }
     }
 
@@ -37,19 +40,14 @@ impl World {
         self.queue.plan(self.now + Duration::from_millis(50), doom);
     }
 
-    /// A crashed node begins a new life, with what its disk kept or without.
+    /// A crashed node begins a new life, with what its disk kept or without; see
+    /// also [`World::restart_with`].
     pub fn restart(&mut self, node: NodeIndex, keep_disk: bool) {
-        self.ensure_started();
-        if !self.nodes[node.0].up {
-            if !keep_disk {
-                self.nodes[node.0].disks.clear();
-            }
-            self.count("restarts");
-            self.start_life(node.0, 0);
-        }
+        self.restart_with(node, if keep_disk { DiskKept::All } else { DiskKept::Nothing });
     }
 
-    /// The node says goodbye and stops.
+    /// The node says goodbye and stops. Its machine goes on: a next life finds
+    /// what this one has written, synced or not.
     pub fn stop(&mut self, node: NodeIndex) {
         self.ensure_started();
         if !self.nodes[node.0].up {
@@ -201,6 +199,7 @@ impl World {
         self.network.partitions.clear();
         for node in 0..self.nodes.len() {
             self.nodes[node].doomed = false;
+            self.nodes[node].storage.heal();
             self.resume(NodeIndex(node));
         }
         for node in 0..self.nodes.len() {
@@ -229,7 +228,8 @@ impl World {
         self.end_memory(at);
         let delay = Duration::from_micros(self.rng.u64(1000..50_000));
         let run = self.nodes[at].run;
-        self.queue.plan(self.now + delay, Event::Start { node: at as u16, run, at_least, keep_disk: true });
+        let kept = DiskKept::All;
+        self.queue.plan(self.now + delay, Event::Start { node: at as u16, run, at_least, kept });
     }
 
     /// What a doomed node had handed to its links may still go out, to some of
@@ -269,7 +269,7 @@ impl World {
 
     fn plan_strike(&mut self, class: Class) {
         if let Some(every) = self.faults.every(class) {
-            let wait = every.mul_f64(2.0 * self.rng.f64()) + Duration::from_millis(1);
+            let wait = every.mul_f64(2.0 * self.rng_of(class).f64()) + Duration::from_millis(1);
             self.queue.plan(self.now + wait, Event::Chaos { class: class as u8, phase: self.phase });
         }
     }
@@ -279,7 +279,8 @@ impl World {
             return;
         }
         let class = Class::ALL[class as usize];
-        let node = NodeIndex(self.rng.usize(0..self.nodes.len()));
+        let nodes = self.nodes.len();
+        let node = NodeIndex(self.rng_of(class).usize(0..nodes));
         match class {
             Class::Cut => {
                 let sessions = self.network.sessions();
@@ -300,8 +301,16 @@ impl World {
                 let by = self.lasting(self.faults.jumps);
                 self.jump(node, by);
             }
+            Class::DiskWrite => self.strike_disk(node, DiskFault::Write),
+            Class::DiskSync => self.strike_disk(node, DiskFault::Sync),
+            Class::DiskRead => self.strike_disk(node, DiskFault::Read),
+            Class::DiskFull => self.fill_disk(node),
         }
         self.plan_strike(class);
+    }
+
+    fn rng_of(&mut self, class: Class) -> &mut fastrand::Rng {
+        if class.is_of_disks() { &mut self.disk_rng } else { &mut self.rng }
     }
 
     fn lasting(&mut self, spell: Option<super::faults::Spell>) -> Duration {
@@ -355,12 +364,14 @@ impl World {
         }
     }
 
-    fn strike_crash(&mut self, node: NodeIndex) {
-        if !self.nodes[node.0].up || self.nodes[node.0].doomed {
-            return;
-        }
+    /// Whether the fall of this node leaves no more than `down_max` fallen.
+    pub(super) fn may_fail(&mut self, node: NodeIndex) -> bool {
         let others = self.all().filter(|other| *other != node && !self.is_strong(*other)).count();
-        if others + 1 > self.faults.down_max {
+        others < self.faults.down_max
+    }
+
+    fn strike_crash(&mut self, node: NodeIndex) {
+        if !self.nodes[node.0].up || self.nodes[node.0].doomed || !self.may_fail(node) {
             return;
         }
         let between = self.faults.crashes_between_effects && self.rng.bool();
@@ -370,8 +381,9 @@ impl World {
             self.crash(node);
         }
         let lasting = self.lasting(self.faults.crashes) + Duration::from_millis(60);
-        let keep_disk = self.rng.f64() < self.faults.disk_kept;
+        let kept = self.rng.f64() < self.faults.disk_kept;
+        let kept = if kept { self.draw_kept() } else { DiskKept::Nothing };
         let run = self.nodes[node.0].run + u32::from(between);
-        self.queue.plan(self.now + lasting, Event::Start { node: node.0 as u16, run, at_least: 0, keep_disk });
+        self.queue.plan(self.now + lasting, Event::Start { node: node.0 as u16, run, at_least: 0, kept });
     }
 }

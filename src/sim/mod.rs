@@ -38,6 +38,7 @@ mod trace;
 mod transcript;
 mod world;
 
+pub use disk::{DiskFault, DiskFaults, DiskKept};
 pub use faults::{Faults, Spell};
 pub use seeds::{Seeds, seeds};
 pub use trace::{Record, Trace, What};

@@ -2,7 +2,7 @@
 //! outlives it.
 
 use super::app::App;
-use super::disk::Disk;
+use super::disk::Storage;
 use super::queue::Event;
 use super::stream::Streams;
 use crate::component::{AnyComponent, Erased, Item, ReplyTo, Stack, TimerId};
@@ -79,7 +79,10 @@ pub(super) struct Node {
     pub(super) answers: BTreeMap<u64, Result<Erased, CallError>>,
     pub(super) heard: BTreeMap<Life, Time>,
     pub(super) streams: Streams,
-    pub(super) disks: BTreeMap<Kind, Disk>,
+    /// Outlives lives; only a crash of the machine takes from it.
+    pub(super) storage: Storage,
+    /// When components' faults ended lives, of late.
+    pub(super) fallen: VecDeque<Time>,
     pub(super) faults: Vec<(Life, Fault)>,
 }
 
@@ -109,7 +112,8 @@ impl Node {
             answers: BTreeMap::new(),
             heard: BTreeMap::new(),
             streams: Streams::default(),
-            disks: BTreeMap::new(),
+            storage: Storage::default(),
+            fallen: VecDeque::new(),
             faults: Vec::new(),
         }
     }
@@ -167,6 +171,5 @@ impl Node {
                 self.answers.insert(reply_to.token.0, Err(CallError::Stopping));
             }
         }
-        self.disks.values_mut().for_each(Disk::crash);
     }
 }

@@ -35,9 +35,11 @@ pub(super) enum Event {
     /// A side of a session notices its end.
     Close { at: u16, run: u32, peer: u16, epoch: u64 },
     /// A node starts a new life.
-    Start { node: u16, run: u32, at_least: u64, keep_disk: bool },
+    Start { node: u16, run: u32, at_least: u64, kept: super::disk::DiskKept },
     /// A paused node goes on.
     Resume { node: u16, pause: u32 },
+    /// A full disk has room again.
+    DiskRoom { node: u16, full: u32 },
     /// A partition ends.
     Unpartition { partition: u32 },
     /// A fault of this class strikes, if the chaos phase still lasts.

@@ -1,5 +1,6 @@
 //! Streams between peers' same components and from files, with credit.
 
+use super::disk::Reading;
 use super::queue::Event;
 use super::world::World;
 use crate::component::{Item, StreamId, StreamInput, StreamOp};
@@ -11,12 +12,12 @@ use std::time::Duration;
 pub(super) const CHUNK_BYTES_MAX: u64 = 1 << 20;
 
 /// Where a stream's other side is.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) enum Far {
     /// A peer's component's stream.
     Peer { node: usize, run: u32, id: StreamId },
-    /// A file of the component's directory, read up to here.
-    File { name: String, offset: u64 },
+    /// A file of the component's directory.
+    File(Reading),
 }
 
 /// One side of an open stream.
@@ -52,24 +53,27 @@ impl World {
     pub(super) fn stream_act(&mut self, node: usize, kind: Kind, id: StreamId, op: StreamOp) {
         match op {
             StreamOp::OpenPeer { life, name } => self.open_peer_stream(node, kind, id, life, name),
-            StreamOp::OpenFile { name, offset } => {
-                let disk = self.nodes[node].disks.entry(kind).or_default();
-                let input = match disk.read(&name, offset, 0) {
-                    Ok(_) => {
-                        let far = Far::File { name: name.clone(), offset };
-                        let end = End { far, arrives_at: self.now };
-                        self.nodes[node].streams.ends.insert((kind, id), end);
-                        StreamInput::Opened { peer: None, name }
-                    }
-                    Err(error) => StreamInput::Reset(error.to_string()),
-                };
-                self.stream_later(node, kind, id, input);
-            }
+            StreamOp::OpenFile { name, offset } => match self.nodes[node].storage.open(kind, &name, offset) {
+                Ok(reading) => {
+                    let end = End { far: Far::File(reading.clone()), arrives_at: self.now };
+                    self.nodes[node].streams.ends.insert((kind, id), end);
+                    self.stream_later(node, kind, id, StreamInput::Opened { peer: None, name });
+                    self.read_file(node, kind, id, reading, 0);
+                }
+                Err(error) => self.stream_later(node, kind, id, StreamInput::Reset(error.to_string())),
+            },
             StreamOp::Grant(bytes) => match self.far(node, kind, id) {
                 Some(Far::Peer { .. }) => self.stream_far(node, kind, id, StreamInput::Writable(bytes)),
-                Some(Far::File { name, offset }) => self.read_file(node, kind, id, &name, offset, bytes),
+                Some(Far::File(reading)) => self.read_file(node, kind, id, reading, bytes),
                 None => {}
             },
+            StreamOp::Write(_) | StreamOp::Finish if matches!(self.far(node, kind, id), Some(Far::File(_))) => {
+                if let StreamOp::Write(_) = op {
+                    let why = "a file's stream is only read".to_owned();
+                    self.stream_later(node, kind, id, StreamInput::Reset(why));
+                }
+                self.nodes[node].streams.ends.remove(&(kind, id));
+            }
             StreamOp::Write(bytes) => self.stream_far(node, kind, id, StreamInput::Chunk(bytes)),
             StreamOp::Finish => self.stream_far(node, kind, id, StreamInput::Finished),
             StreamOp::Reset(why) => {
@@ -100,29 +104,28 @@ impl World {
         self.stream_far(peer, kind, far_id, StreamInput::Opened { peer: Some(life), name });
     }
 
-    fn read_file(&mut self, node: usize, kind: Kind, id: StreamId, name: &str, mut offset: u64, mut granted: u64) {
-        while granted > 0 {
-            let disk = self.nodes[node].disks.entry(kind).or_default();
-            match disk.read(name, offset, granted.min(CHUNK_BYTES_MAX)) {
-                Ok((bytes, last)) => {
-                    offset += bytes.len() as u64;
+    /// Reads a file on, as far as was granted; at its end the stream is over.
+    fn read_file(&mut self, node: usize, kind: Kind, id: StreamId, mut reading: Reading, mut granted: u64) {
+        while granted > 0 && !reading.is_over() {
+            match self.nodes[node].storage.read_on(kind, &mut reading, granted.min(CHUNK_BYTES_MAX)) {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => {
                     granted -= bytes.len() as u64;
-                    if !bytes.is_empty() {
-                        self.stream_later(node, kind, id, StreamInput::Chunk(bytes));
-                    }
-                    if last {
-                        self.stream_later(node, kind, id, StreamInput::Finished);
-                        break;
-                    }
+                    self.stream_later(node, kind, id, StreamInput::Chunk(bytes));
                 }
                 Err(error) => {
+                    self.disk_failed(node, &error, "a stream's read");
                     self.stream_later(node, kind, id, StreamInput::Reset(error.to_string()));
-                    break;
+                    self.nodes[node].streams.ends.remove(&(kind, id));
+                    return;
                 }
             }
         }
-        if let Some(end) = self.nodes[node].streams.ends.get_mut(&(kind, id)) {
-            end.far = Far::File { name: name.to_owned(), offset };
+        if reading.is_over() {
+            self.stream_later(node, kind, id, StreamInput::Finished);
+            self.nodes[node].streams.ends.remove(&(kind, id));
+        } else if let Some(end) = self.nodes[node].streams.ends.get_mut(&(kind, id)) {
+            end.far = Far::File(reading);
         }
     }
 

@@ -67,6 +67,8 @@ pub enum What {
     Parted(NodeId),
     /// Faults stop; partitions are mended.
     Healed,
+    /// Something happened to the node's disk.
+    Disk(Arc<str>),
     /// The test marked a point.
     Marked(&'static str),
 }
@@ -183,6 +185,7 @@ impl Trace {
             }
             What::Parted(from) => self.mix(14 ^ from.0),
             What::Healed => self.mix(15),
+            What::Disk(what) => self.mix_bytes(what.as_bytes()),
             What::Marked(name) => self.mix_bytes(name.as_bytes()),
         }
     }
@@ -245,6 +248,7 @@ impl fmt::Display for Line<'_> {
             What::Published(event) => write!(f, "publishes {} {}", event.event_type().name, Named { trace, event }),
             What::Parted(to) => write!(f, "cannot reach {}", node(to)),
             What::Healed => write!(f, "sees all faults healed"),
+            What::Disk(what) => write!(f, "has a disk: {what}"),
             What::Marked(mark) => write!(f, "--- {mark}"),
         }
     }

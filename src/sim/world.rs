@@ -33,11 +33,17 @@ pub struct Ticket {
 /// How often things happened, for "sometimes" goals.
 pub type Counts = BTreeMap<&'static str, u64>;
 
+/// Tells the seed of what happens to disks from the world's.
+const DISK: u64 = 0x6469_736b;
+
 /// Nodes, the network between them and the clock above them: see
 /// [the module](super).
 pub struct World {
     pub(super) now: Time,
     pub(super) rng: fastrand::Rng,
+    /// What happens to disks is drawn apart: components without one meet the
+    /// same world whatever disks do.
+    pub(super) disk_rng: fastrand::Rng,
     pub(super) queue: Queue,
     pub(super) nodes: Vec<Node>,
     pub(super) network: Network,
@@ -62,6 +68,7 @@ impl World {
             now: Time::ZERO,
             network: Network::new(rng.fork()),
             rng,
+            disk_rng: fastrand::Rng::with_seed(seed ^ DISK),
             queue: Queue::default(),
             nodes: Vec::new(),
             faults: Faults::none(),

@@ -26,9 +26,11 @@ impl Reading {
     fn open(live: &Live, me: usize, name: &str, offset: u64) -> io::Result<Reading> {
         let dir = live.node.component_dir(live.manifest(me).name);
         let dir = dir.ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this node has no directory"))?;
-        let mut file = File::open(disk::path(&dir, name)?)?;
+        let mut file = disk::open(&dir, name)?;
         let left = file.metadata()?.len().saturating_sub(offset);
-        file.seek(SeekFrom::Start(offset))?;
+        if left > 0 {
+            file.seek(SeekFrom::Start(offset))?; // not where no file could be so long
+        }
         Ok(Reading { file, left })
     }
 
