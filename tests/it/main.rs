@@ -1,4 +1,5 @@
 //! Integration tests, one binary.
+#![allow(clippy::print_stdout, reason = "tests say how many seeds and states they saw")]
 
 #[cfg(feature = "cli")]
 mod bench;

@@ -133,7 +133,7 @@ impl World {
 
     /// The node's disk is full for a while, where the node may fail.
     pub(in crate::sim) fn fill_disk(&mut self, node: NodeIndex) {
-        if self.nodes[node.0].storage.full % 2 == 0 && self.may_fail(node) {
+        if self.nodes[node.0].storage.full.is_multiple_of(2) && self.may_fail(node) {
             let storage = &mut self.nodes[node.0].storage;
             storage.full += 1;
             let longest = self.faults.disk.full.map_or(Duration::ZERO, |spell| spell.lasting);

@@ -52,7 +52,7 @@ fn what_is_written_after_a_failed_sync_is_durable_over_a_hole() {
         crash(&mut disk, &crashes(), *seed);
         let left = read(&mut disk, NAME).expect("its name is durable");
         assert!(left.starts_with(b"old") && left.ends_with(b"more"), "{left:?}");
-        left == &b"old\0\0\0\0more"[..]
+        left == b"old\0\0\0\0more"[..]
     });
     assert!(holes.count() > 0);
 }
