@@ -23,6 +23,7 @@ mod context;
 pub mod effect;
 pub mod input;
 pub mod manifest;
+mod modelled;
 mod plan;
 pub mod resolve;
 pub mod stack;
@@ -36,6 +37,7 @@ pub use input::{
     PeerRole, Progress, Stamp, StreamInput, Target, To,
 };
 pub use manifest::{Capability, ComponentName, Exclusion, Manifest, Role, Run};
+pub use modelled::{Modelled, Uncompared};
 pub use plan::{Plan, Planned, Why};
 pub use resolve::{Catalogue, Part, WhenMissing, resolve};
 pub use stack::{Factory, Stack};

@@ -41,5 +41,5 @@ mod world;
 pub use faults::{Faults, Spell};
 pub use seeds::{Seeds, seeds};
 pub use trace::{Record, Trace, What};
-pub use transcript::transcript;
+pub use transcript::{kept, transcript};
 pub use world::{Counts, NodeIndex, Ticket, World};

@@ -13,6 +13,7 @@ mod contract_stream;
 mod examples;
 mod layers;
 mod members;
+mod models;
 mod node_api;
 mod node_bad_input;
 mod requests;

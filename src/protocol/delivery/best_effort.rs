@@ -13,7 +13,7 @@ use super::message::{Head, Message};
 use super::origin::Held;
 use super::window::Sent;
 use crate::codec::Batch;
-use crate::component::{Lane, PeerRole, Stamp, Target, To};
+use crate::component::{Lane, PeerRole, Stamp, Target, To, Uncompared};
 use crate::id::Life;
 use bytes::Bytes;
 
@@ -46,7 +46,7 @@ impl Broadcast {
         self.window.send(seq, sent, lives.map(|(life, _)| *life), bytes, &mut self.receipts);
         let to_self = matches!(target, Target::All) || target == Target::Node(self.me.node);
         if to_self && !self.is(Mutant::SkipSelf) {
-            let held = Held { channel, batch, stamp, deps: Vec::new(), delivered_as: 0 };
+            let held = Held { channel, batch, stamp, deps: Vec::new(), delivered_as: Uncompared(0) };
             self.hand_up(self.me, seq, held, cx);
         }
         if target == Target::All {
@@ -65,7 +65,8 @@ impl Broadcast {
             return;
         }
         *seen = head.seq;
-        let held = Held { channel: head.channel, batch, stamp: head.stamp(), deps: Vec::new(), delivered_as: 0 };
+        let held =
+            Held { channel: head.channel, batch, stamp: head.stamp(), deps: Vec::new(), delivered_as: Uncompared(0) };
         self.hand_up(from, head.seq, held, cx);
     }
 }

@@ -11,7 +11,7 @@
 
 use super::message::{Head, Holding};
 use crate::codec::Batch;
-use crate::component::Stamp;
+use crate::component::{Stamp, Uncompared};
 use crate::id::{Kind, Life};
 use crate::protocol::ordering::causal::Dependencies;
 use crate::protocol::ordering::fifo::{Fifo, Offer};
@@ -25,14 +25,15 @@ pub(super) const EARLY_MAX: u64 = 4096;
 const OVERHEAD: u64 = 64;
 
 /// A batch that is kept until it is stable.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Held {
     pub(super) channel: Kind,
     pub(super) batch: Batch,
     pub(super) stamp: Stamp,
     pub(super) deps: Dependencies,
     /// When it was delivered, in this node's count of deliveries; 0 before.
-    pub(super) delivered_as: u64,
+    /// Only where a listener's feed begins depends on it, and models have none.
+    pub(super) delivered_as: Uncompared<u64>,
 }
 
 impl Held {
@@ -46,13 +47,13 @@ impl Held {
 }
 
 /// A pull that is under way.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Pull {
     pub(super) whom: Life,
 }
 
 /// What is left to do for an origin whose life is over.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Over {
     /// This node has told all how much it holds.
     pub(super) reported: bool,
@@ -61,7 +62,7 @@ pub(super) struct Over {
 }
 
 /// The record of one origin's life.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Origin {
     pub(super) life: Life,
     arrivals: Fifo<Held>,
@@ -276,7 +277,7 @@ mod tests {
         let mut builder = BatchBuilder::default();
         builder.push(|out| out.resize(out.len() + bytes, 7));
         let batch = builder.take().expect("one message");
-        Held { channel: Kind(1), batch, stamp: Stamp::default(), deps: Vec::new(), delivered_as: 0 }
+        Held { channel: Kind(1), batch, stamp: Stamp::default(), deps: Vec::new(), delivered_as: Uncompared(0) }
     }
 
     fn origin() -> Origin {

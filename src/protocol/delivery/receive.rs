@@ -5,7 +5,7 @@ use super::config::Mutant;
 use super::message::{Head, Message};
 use super::origin::{Arrival, EARLY_MAX, Held, Origin, Over};
 use crate::codec::Batch;
-use crate::component::{PeerRole, Stamp};
+use crate::component::{PeerRole, Stamp, Uncompared};
 use crate::id::{Kind, Life};
 use crate::protocol::ordering::causal::Dependencies;
 use bytes::Bytes;
@@ -167,7 +167,7 @@ impl Broadcast {
         };
         let lacking = upto > record.have();
         if record.ack(slot, upto) {
-            self.voters.slots[slot].progress += 1;
+            self.voters.slots[slot].progress.0 += 1;
             self.touch(origin);
             if lacking {
                 self.watch_repair(cx);
@@ -177,7 +177,7 @@ impl Broadcast {
 
     /// Takes this node's own batch by the path of all others.
     pub(super) fn hold_own(&mut self, seq: u64, channel: Kind, batch: Batch, stamp: Stamp, deps: Dependencies) {
-        let held = Held { channel, batch, stamp, deps, delivered_as: 0 };
+        let held = Held { channel, batch, stamp, deps, delivered_as: Uncompared(0) };
         if let Some(origin) = self.origins.get_mut(&self.me) {
             origin.arrive(seq, held, u64::MAX);
         }
@@ -187,5 +187,11 @@ impl Broadcast {
 
 fn held(head: &Head, body: Bytes) -> Option<Held> {
     let batch = Batch::checked(body, head.count)?;
-    Some(Held { channel: head.channel, batch, stamp: head.stamp(), deps: head.deps.clone(), delivered_as: 0 })
+    Some(Held {
+        channel: head.channel,
+        batch,
+        stamp: head.stamp(),
+        deps: head.deps.clone(),
+        delivered_as: Uncompared(0),
+    })
 }
