@@ -172,7 +172,7 @@ impl std::fmt::Debug for Batch {
 }
 
 /// A batch under construction.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct BatchBuilder {
     run: Vec<u8>,
     count: u32,

@@ -49,13 +49,13 @@ pub trait AnyComponent: Send {
 
 /// Erases a component's types.
 pub struct Adapter<C: NetComponent> {
-    component: C,
-    manifest: Manifest,
-    ledger: Ledger<C>,
-    me: Life,
-    malformed: u64,
-    handled: u32,
-    consumed: BTreeMap<Kind, u64>,
+    pub(super) component: C,
+    pub(super) manifest: Manifest,
+    pub(super) ledger: Ledger<C>,
+    pub(super) me: Life,
+    pub(super) malformed: u64,
+    pub(super) handled: u32,
+    pub(super) consumed: BTreeMap<Kind, u64>,
 }
 
 impl<C: NetComponent> Adapter<C> {

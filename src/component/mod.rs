@@ -25,6 +25,7 @@ pub mod effect;
 pub mod input;
 mod item;
 pub mod manifest;
+mod modelled;
 mod plan;
 pub mod resolve;
 pub mod stack;
@@ -40,6 +41,7 @@ pub use input::{
 };
 pub use item::Item;
 pub use manifest::{Capability, ComponentName, Exclusion, Manifest, Role, Run};
+pub use modelled::{Modelled, Uncompared};
 pub use plan::{Plan, Planned, Why};
 pub use resolve::{Catalogue, Part, WhenMissing, resolve};
 pub use stack::{Factory, Stack};

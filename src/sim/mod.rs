@@ -42,5 +42,5 @@ pub use disk::{DiskFault, DiskFaults, DiskKept};
 pub use faults::{Faults, Spell};
 pub use seeds::{Seeds, seeds};
 pub use trace::{Record, Trace, What};
-pub use transcript::transcript;
+pub use transcript::{kept, transcript};
 pub use world::{Counts, NodeIndex, Ticket, World};

@@ -12,8 +12,15 @@ const REWRITE: &str = "NODEWRIGHT_REWRITE";
 /// # Errors
 /// The first line that differs, or why the file cannot be read or written.
 pub fn transcript(trace: &Trace, file: impl AsRef<Path>) -> Result<(), String> {
+    kept(&trace.transcript(), file)
+}
+
+/// The same for any text.
+///
+/// # Errors
+/// As [`transcript`].
+pub fn kept(text: &str, file: impl AsRef<Path>) -> Result<(), String> {
     let file = file.as_ref();
-    let text = trace.transcript();
     if std::env::var_os(REWRITE).is_some() {
         return std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()));
     }

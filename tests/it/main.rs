@@ -15,6 +15,7 @@ mod disk_conformance;
 mod examples;
 mod layers;
 mod members;
+mod models;
 mod node_api;
 mod node_bad_input;
 mod requests;

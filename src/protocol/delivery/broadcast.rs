@@ -18,7 +18,8 @@ use super::window::Window;
 use super::{Guarantee, Order, manifest};
 use crate::codec::{Batch, BatchBuilder};
 use crate::component::{
-    Boot, Context, FailedWhy, Input, Inspection, Lane, Manifest, NetComponent, PeerChange, PeerRole, Target, To,
+    Boot, Context, FailedWhy, Input, Inspection, Lane, Manifest, Modelled, NetComponent, PeerChange, PeerRole, Target,
+    To, Uncompared,
 };
 use crate::error::Fault;
 use crate::id::{Kind, Life, MessageId, NodeId};
@@ -30,9 +31,9 @@ pub(super) type Cx<'a, 'b> = &'a mut Context<'b, Broadcast>;
 
 /// A rung of the delivery ladder as a component, named by
 /// [`Delivery::name`](super::Delivery::name).
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Broadcast {
-    pub(super) config: Config,
+    pub(super) config: Uncompared<Config>,
     pub(super) guarantee: Guarantee,
     pub(super) kind: Kind,
     pub(super) mutant: Option<Mutant>,
@@ -53,7 +54,7 @@ pub struct Broadcast {
     pub(super) window: Window,
     pub(super) feeds: Feeds,
     pub(super) listening: Listening,
-    pub(super) dropped: Dropped,
+    pub(super) dropped: Uncompared<Dropped>,
     /// Origins to look at in the next flush.
     pub(super) dirty: Vec<Life>,
     /// Batches that best effort has seen, per life: dedupe and order.
@@ -61,7 +62,7 @@ pub struct Broadcast {
     pub(super) deliveries: u64,
     /// What the mutants delivered too early.
     pub(super) already: BTreeSet<(Life, u64)>,
-    pub(super) scratch: Vec<u64>,
+    pub(super) scratch: Uncompared<Vec<u64>>,
     pub(super) repair_set: bool,
     /// How often repair saw that something waits for more of a closed life.
     pub(super) hopeless: BTreeMap<Life, u32>,
@@ -70,7 +71,7 @@ pub struct Broadcast {
 }
 
 /// Named timers.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Timer {
     Repair,
     Patience,
@@ -79,7 +80,7 @@ pub enum Timer {
 }
 
 /// Messages that were dropped, by reason.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Dropped {
     /// From an unknown or earlier incarnation, or about one.
     pub(super) unknown: u64,
@@ -90,7 +91,7 @@ pub(super) struct Dropped {
 }
 
 /// Requests joined into one batch to be.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Request {
     channel: Kind,
     target: Target,
@@ -130,17 +131,17 @@ impl Broadcast {
             window: Window::default(),
             feeds: Feeds::default(),
             listening: Listening::default(),
-            dropped: Dropped::default(),
+            dropped: Uncompared::default(),
             dirty: Vec::new(),
             seen: BTreeMap::new(),
             deliveries: 0,
             already: BTreeSet::new(),
-            scratch: Vec::new(),
+            scratch: Uncompared::default(),
             repair_set: false,
             hopeless: BTreeMap::new(),
             requests: Vec::new(),
             next_seq: 1,
-            config,
+            config: Uncompared(config),
         }
     }
 
@@ -284,6 +285,11 @@ impl Broadcast {
         }
     }
 }
+
+/// What is not compared never decides what a model sees: settings are one
+/// model's own, and the clocks in them, which clones share, are left out of
+/// models; what was dropped is only counted.
+impl Modelled for Broadcast {}
 
 impl Request {
     fn bytes(&self) -> usize {

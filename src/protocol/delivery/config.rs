@@ -83,7 +83,7 @@ impl Config {
 
 /// A planted bug, for the tests that must catch it.
 #[doc(hidden)]
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Mutant {
     /// Neither relays nor asks for what is missing (= best effort).
     NoRelayNoPull,

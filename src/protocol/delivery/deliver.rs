@@ -107,7 +107,7 @@ impl Broadcast {
         self.deliveries += 1;
         let order = self.deliveries;
         let Some(held) = origin.get_mut(seq) else { return };
-        held.delivered_as = order;
+        *held.delivered_as = order;
         let held = held.clone();
         if life == self.me {
             self.receipts.delivered(held.channel, Target::All, held.count());

@@ -21,13 +21,13 @@ use std::collections::{BTreeMap, VecDeque};
 const QUEUED_WINDOWS: u64 = 10;
 
 /// The sponsor's side.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Feeds {
     feeds: BTreeMap<Life, Feed>,
     asked: Vec<Life>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Feed {
     queue: VecDeque<Course>,
     queued_bytes: u64,
@@ -35,7 +35,7 @@ struct Feed {
     acked: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Course {
     Batch(Life, u64, Held),
     End(Life),
@@ -71,7 +71,7 @@ impl Feeds {
 }
 
 /// The listener's side.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Listening {
     pub(super) sponsor: Option<Life>,
     /// What was heard, per origin.
@@ -126,8 +126,8 @@ impl Broadcast {
         self.window.passed(listener, bytes);
         let mut delivered: Vec<(u64, Life, u64, Held)> = Vec::new();
         for origin in self.origins.values() {
-            let held = origin.held_from(0).take_while(|(_, held)| held.delivered_as > 0);
-            delivered.extend(held.map(|(seq, held)| (held.delivered_as, origin.life, seq, held.clone())));
+            let held = origin.held_from(0).take_while(|(_, held)| *held.delivered_as > 0);
+            delivered.extend(held.map(|(seq, held)| (*held.delivered_as, origin.life, seq, held.clone())));
         }
         delivered.sort_by_key(|(order, ..)| *order);
         let mut feed = Feed::default();

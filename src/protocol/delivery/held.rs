@@ -2,7 +2,7 @@
 
 use super::message::Head;
 use crate::codec::Batch;
-use crate::component::Stamp;
+use crate::component::{Stamp, Uncompared};
 use crate::id::Kind;
 use crate::protocol::ordering::dependencies::Dependencies;
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// A batch that is kept until it is stable. While a peer is away all that is
 /// broadcast is kept for it, so this is small, and its bytes are those that
 /// arrived.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Held {
     pub(super) channel: Kind,
     pub(super) stamp: Stamp,
@@ -19,13 +19,21 @@ pub(super) struct Held {
     /// What it waits for, then its messages.
     body: Bytes,
     /// When it was delivered, in this node's count of deliveries; 0 before.
-    pub(super) delivered_as: u64,
+    /// Only where a listener's feed begins depends on it, and models have none.
+    pub(super) delivered_as: Uncompared<u64>,
 }
 
 impl Held {
     /// A batch that waits for nothing.
     pub(super) fn new(channel: Kind, batch: Batch, stamp: Stamp) -> Self {
-        Held { channel, stamp, count: batch.count(), deps_bytes: 0, body: batch.run().clone(), delivered_as: 0 }
+        Held {
+            channel,
+            stamp,
+            count: batch.count(),
+            deps_bytes: 0,
+            body: batch.run().clone(),
+            delivered_as: Uncompared(0),
+        }
     }
 
     /// The same, waiting for `deps`.
@@ -46,7 +54,7 @@ impl Held {
         Dependencies::checked(body.slice(..deps_bytes))?;
         Batch::checked(body.slice(deps_bytes..), head.count)?;
         let (channel, stamp) = (head.channel, head.stamp());
-        Some(Held { channel, stamp, count: head.count, deps_bytes: head.deps_bytes, body, delivered_as: 0 })
+        Some(Held { channel, stamp, count: head.count, deps_bytes: head.deps_bytes, body, delivered_as: Uncompared(0) })
     }
 
     pub(super) fn count(&self) -> u32 {

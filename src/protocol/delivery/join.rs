@@ -30,7 +30,7 @@ use crate::id::Life;
 use std::collections::BTreeSet;
 
 /// How far this life has come.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Joining {
     pub(super) joined: bool,
     /// Voters that have not reported are no longer waited for.

@@ -41,7 +41,7 @@ impl Head {
 
 /// What a life holds of one origin: the batches `base + 1 ..= have`, and it
 /// does not owe those up to `base` to anyone.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Holding {
     pub(super) origin: Life,
     pub(super) base: u64,

@@ -20,13 +20,13 @@ use crate::protocol::ordering::fifo::{Fifo, Offer};
 pub(super) const EARLY_MAX: u64 = 4096;
 
 /// A pull that is under way.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Pull {
     pub(super) whom: Life,
 }
 
 /// What is left to do for an origin whose life is over.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Over {
     /// This node has told all how much it holds.
     pub(super) reported: bool,
@@ -35,7 +35,7 @@ pub(super) struct Over {
 }
 
 /// The record of one origin's life.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Origin {
     pub(super) life: Life,
     arrivals: Fifo<Held>,

@@ -16,7 +16,7 @@ use crate::protocol::membership::HoldingBack;
 use std::collections::BTreeMap;
 
 /// What was handed up and is not handled yet.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Pressure {
     backlog: BTreeMap<Kind, Backlog>,
     /// Nothing is acknowledged until the consumers have caught up.
@@ -24,7 +24,7 @@ pub(super) struct Pressure {
     watching: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Backlog {
     delivered: u64,
     consumed: u64,
@@ -86,7 +86,7 @@ impl Broadcast {
         for slot in 0..self.voters.slots.len() {
             let voter = &self.voters.slots[slot];
             let Some(life) = voter.life else { continue };
-            let stuck = too_much && voter.progress == voter.progress_seen && self.lags(slot, life);
+            let stuck = too_much && *voter.progress == *voter.progress_seen && self.lags(slot, life);
             if stuck && !voter.accused {
                 self.voters.slots[slot].accused = true;
                 cx.publish(HoldingBack { life, holding: true });

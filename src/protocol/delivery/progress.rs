@@ -6,7 +6,7 @@ use crate::id::Kind;
 use std::collections::BTreeMap;
 
 /// Counts of one requester and target.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Counts {
     requested: u64,
     delivered: u64,
@@ -17,7 +17,7 @@ struct Counts {
 }
 
 /// All counts of one delivery component.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Receipts {
     counts: BTreeMap<(Kind, Target), Counts>,
     dirty: bool,

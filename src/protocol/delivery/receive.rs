@@ -166,7 +166,7 @@ impl Broadcast {
         };
         let lacking = upto > record.have();
         if record.ack(slot, upto) {
-            self.voters.slots[slot].progress += 1;
+            self.voters.slots[slot].progress.0 += 1;
             self.touch(origin);
             if lacking {
                 self.watch_repair(cx);

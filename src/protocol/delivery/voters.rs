@@ -6,11 +6,12 @@
 //! of, by whatever way, what the earlier one acknowledged counts no more.
 
 use super::message::Holding;
+use crate::component::Uncompared;
 use crate::id::{Incarnation, Life, NodeId};
 use std::sync::Arc;
 
 /// One other voter.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Voter {
     pub(super) node: NodeId,
     pub(super) name: Arc<str>,
@@ -26,15 +27,16 @@ pub(super) struct Voter {
     pub(super) over: Option<Incarnation>,
     /// What its current life said of itself.
     pub(super) report: Option<Report>,
-    /// Rises with each acknowledgement; a standstill is held against it.
-    pub(super) progress: u64,
-    pub(super) progress_seen: u64,
+    /// Rises with each acknowledgement; a standstill is held against it, once
+    /// more bytes are held than any model has.
+    pub(super) progress: Uncompared<u64>,
+    pub(super) progress_seen: Uncompared<u64>,
     pub(super) accused: bool,
     pub(super) paused: bool,
 }
 
 /// A voter's `State`.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Report {
     pub(super) joined: bool,
     /// The last round of the cold start to which it said "new".
@@ -44,7 +46,7 @@ pub(super) struct Report {
 
 /// The other voters, in the order in which they were first seen: a voter's
 /// *slot* is its place here, and never changes.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Voters {
     pub(super) slots: Vec<Voter>,
     /// Configured number, this node included.
@@ -74,8 +76,8 @@ impl Voters {
                 succeeded: false,
                 over: None,
                 report: None,
-                progress: 0,
-                progress_seen: 0,
+                progress: Uncompared(0),
+                progress_seen: Uncompared(0),
                 accused: false,
                 paused: false,
             });

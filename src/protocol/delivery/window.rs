@@ -12,7 +12,7 @@ use crate::id::{Kind, Life};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A batch on its way.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Sent {
     pub(super) channel: Kind,
     pub(super) target: Target,
@@ -29,7 +29,7 @@ impl Sent {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct InFlight {
     sent: u64,
     acked: u64,
@@ -38,7 +38,7 @@ struct InFlight {
 }
 
 /// All batches on their way.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Window {
     lives: BTreeMap<Life, InFlight>,
     batches: BTreeMap<u64, Sent>,

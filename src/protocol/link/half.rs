@@ -3,10 +3,8 @@
 use super::frame::{BLOCK_BYTES_MAX, FrameHeader, What};
 use super::incoming::{Accept, Incoming};
 use super::outgoing::Outgoing;
-#[cfg(test)]
-use super::property::Mutant;
-use super::{Config, Counters, Opened};
-use crate::component::Lane;
+use super::{Config, Counters, Mutant, Opened};
+use crate::component::{Lane, Uncompared};
 use crate::id::{Kind, Life};
 use crate::time::Time;
 use bytes::Bytes;
@@ -21,7 +19,7 @@ const TURN_BYTES: [usize; 3] = [512 << 10, 256 << 10, 64 << 10];
 pub(super) const SEQUENCED: [Lane; 3] = [Lane::Control, Lane::Data, Lane::Bulk];
 
 /// This side's half of the link to one peer node.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Link {
     config: Config,
     peer: Option<Life>,
@@ -30,16 +28,27 @@ pub struct Link {
     ended: bool,
     outgoing: [Outgoing; 3],
     incoming: [Incoming; 3],
-    turns: [usize; 3],
+    /// Not compared: says which lane writes first, never what is written.
+    turns: Uncompared<[usize; 3]>,
     probes: VecDeque<(Kind, Bytes)>,
-    counters: Counters,
-    #[cfg(test)]
-    pub(super) mutant: Option<Mutant>,
+    /// Not compared: for people.
+    counters: Uncompared<Counters>,
+    mutant: Option<Mutant>,
 }
 
 impl Link {
     /// A link to a peer that was never met.
     pub fn new(config: Config) -> Self {
+        Self::build(config, None)
+    }
+
+    /// The same with a planted bug.
+    #[doc(hidden)]
+    pub fn mutant(config: Config, mutant: Mutant) -> Self {
+        Self::build(config, Some(mutant))
+    }
+
+    fn build(config: Config, mutant: Option<Mutant>) -> Self {
         Link {
             config,
             peer: None,
@@ -47,11 +56,10 @@ impl Link {
             ended: false,
             outgoing: Default::default(),
             incoming: std::array::from_fn(|_| Incoming::new()),
-            turns: TURN_BYTES,
+            turns: Uncompared(TURN_BYTES),
             probes: VecDeque::new(),
-            counters: Counters::default(),
-            #[cfg(test)]
-            mutant: None,
+            counters: Uncompared::default(),
+            mutant,
         }
     }
 
@@ -72,7 +80,7 @@ impl Link {
 
     /// What it has seen.
     pub fn counters(&self) -> Counters {
-        self.counters
+        *self.counters
     }
 
     /// Bytes pushed on a lane and not acknowledged.
@@ -101,7 +109,7 @@ impl Link {
             }
             Some(old) => Opened::NewLife { old },
         };
-        if matches!(opened, Opened::NewLife { .. }) && !self.planted_incarnation_forgotten() {
+        if matches!(opened, Opened::NewLife { .. }) && self.mutant != Some(Mutant::IncarnationForgotten) {
             self.forget();
         }
         self.ended = false;
@@ -230,7 +238,7 @@ impl Link {
         let accept =
             self.incoming[at].take(header.seq, header.block_bytes as usize, now, self.config.ack_after, ack_bytes);
         match accept {
-            Accept::Duplicate if self.planted_dedupe_dropped() => return Accept::Deliver,
+            Accept::Duplicate if self.mutant == Some(Mutant::DedupeDropped) => return Accept::Deliver,
             Accept::Duplicate => self.counters.duplicates += 1,
             Accept::Early => self.counters.early += 1,
             Accept::Deliver | Accept::NoBlock | Accept::Stale => {}
@@ -270,25 +278,8 @@ impl Link {
         if let Some(at) = (0..3).find(|at| sendable[*at] && self.turns[*at] > 0) {
             return Some(at);
         }
-        self.turns = TURN_BYTES;
+        *self.turns = TURN_BYTES;
         (0..3).find(|at| sendable[*at])
-    }
-
-    #[cfg(test)]
-    fn planted_dedupe_dropped(&self) -> bool {
-        self.mutant == Some(Mutant::DedupeDropped)
-    }
-    #[cfg(not(test))]
-    fn planted_dedupe_dropped(&self) -> bool {
-        false
-    }
-    #[cfg(test)]
-    fn planted_incarnation_forgotten(&self) -> bool {
-        self.mutant == Some(Mutant::IncarnationForgotten)
-    }
-    #[cfg(not(test))]
-    fn planted_incarnation_forgotten(&self) -> bool {
-        false
     }
 }
 

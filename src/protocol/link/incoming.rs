@@ -19,7 +19,7 @@ pub enum Accept {
     Stale,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Incoming {
     /// The number up to which everything was received.
     received: u64,

@@ -55,7 +55,7 @@ use crate::id::Life;
 use std::time::Duration;
 
 /// A link's settings.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Config {
     /// Most bytes in flight on each lane. Below about 1 MiB a fast link waits
     /// for acknowledgements; above 4 MiB only memory grows.
@@ -110,4 +110,14 @@ pub struct Counters {
     pub probes_dropped: u64,
     /// Acknowledgements for blocks that were never written.
     pub impossible_acks: u64,
+}
+
+/// A planted bug, for the tests that must catch it.
+#[doc(hidden)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Hash)]
+pub enum Mutant {
+    /// A block that was received before is handed on again.
+    DedupeDropped,
+    /// A new life is taken for the old one.
+    IncarnationForgotten,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Doublings of the resend interval while nothing is acknowledged.
 const BACKOFF_DOUBLINGS_MAX: u32 = 4;
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Queued {
     component: Kind,
     block: Bytes,
@@ -18,7 +18,7 @@ struct Queued {
 
 /// Blocks on their way out. `queue[0]` has the number `acked + 1`; the first
 /// `in_flight` of them were written in this session.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Outgoing {
     queue: Backlog<Queued>,
     queued_bytes: usize,
@@ -28,6 +28,7 @@ pub(super) struct Outgoing {
     /// Greatest number ever written; no acknowledgement may exceed it.
     written: u64,
     resend_at: Option<Time>,
+    /// Up to [`BACKOFF_DOUBLINGS_MAX`].
     silent_resends: u32,
 }
 
@@ -111,7 +112,7 @@ impl Outgoing {
     pub(super) fn tick(&mut self, now: Time) -> bool {
         let due = self.resend_at.is_some_and(|at| at <= now);
         if due {
-            self.silent_resends += 1;
+            self.silent_resends = (self.silent_resends + 1).min(BACKOFF_DOUBLINGS_MAX);
             self.go_back();
         }
         due
@@ -125,6 +126,6 @@ impl Outgoing {
     }
 
     fn patience(&self, resend_after: Duration) -> Duration {
-        resend_after * (1 << self.silent_resends.min(BACKOFF_DOUBLINGS_MAX))
+        resend_after * (1 << self.silent_resends)
     }
 }

@@ -10,13 +10,6 @@ use crate::time::Time;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 
-/// Bugs that the property must catch.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Mutant {
-    DedupeDropped,
-    IncarnationForgotten,
-}
-
 const CONFIG: Config =
     Config { window_bytes: 64, resend_after: Duration::from_millis(100), ack_after: Duration::from_millis(5) };
 
@@ -46,9 +39,7 @@ struct World {
 }
 
 fn link(mutant: Option<Mutant>) -> Link {
-    let mut link = Link::new(CONFIG);
-    link.mutant = mutant;
-    link
+    mutant.map_or_else(|| Link::new(CONFIG), |mutant| Link::mutant(CONFIG, mutant))
 }
 
 impl World {

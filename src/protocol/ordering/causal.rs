@@ -22,7 +22,7 @@ const CLOSED_KEPT: usize = 8;
 const CLOSED_NAMED: usize = 2;
 
 /// The hold-back queue of one node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Causal {
     delivered: BTreeMap<Life, u64>,
     held: BTreeMap<Life, VecDeque<(u64, Dependencies)>>,

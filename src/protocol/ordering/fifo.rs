@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 /// The hold-back queue of one sender.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Fifo<T> {
     next: u64,
     early: BTreeMap<u64, T>,
