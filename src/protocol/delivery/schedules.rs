@@ -66,6 +66,39 @@ fn a_rolling_restart_without_disk_loses_nothing() {
     assert!(told || closed || has(cluster.of(0), message), "what was stable by then is known to have been");
 }
 
+/// n1 acknowledges to the sender alone, restarts, and joins again through three
+/// that lack the message. Then n2, one of these, receives and acknowledges it.
+/// The sender has not met n1's new life, but n2 has, and says so first: else the
+/// sender would count three holders of five where two are left, and both may
+/// crash.
+#[test]
+fn word_of_a_new_life_comes_before_the_acknowledgement_that_would_count_with_the_old_one() {
+    let delivery = Delivery::Uniform;
+    let mut cluster = Cluster::started(delivery, 5, 1);
+    let (sender, old) = (cluster.life(0), cluster.life(1));
+    let others = [NodeId(2), NodeId(3), NodeId(4)];
+    cluster.cut.extend(others.iter().flat_map(|other| [(NodeId(0), *other), (NodeId(1), *other)]));
+    cluster.broadcast(0, 10);
+    while cluster.arrive() {}
+    let message = id(delivery, sender, 1);
+    assert_eq!(cluster.core(0).account_of(message), "2 of 5 voters hold it: n1, this node");
+    cluster.crash(1);
+    cluster.lose_from(old);
+    cluster.cut.retain(|(a, _)| *a == NodeId(0));
+    cluster.cut.insert((NodeId(0), NodeId(1)));
+    cluster.start(1);
+    cluster.run_for(Duration::from_secs(2));
+    assert!(cluster.core(1).joining.joined && !has(cluster.of(1), message));
+    cluster.cut.remove(&(NodeId(0), NodeId(2)));
+    while cluster.arrive() {}
+    assert_eq!(cluster.core(0).account_of(message), "2 of 5 voters hold it: n2, this node");
+    assert!(cluster.of(0).delivered.is_empty());
+    cluster.heal();
+    for node in 0..5 {
+        assert!(has(cluster.of(node), message), "n{node}");
+    }
+}
+
 /// The sender reaches one peer, and restarts before any detector notices.
 #[test]
 fn a_sender_that_reached_one_and_restarted_is_delivered_by_all_or_none() {
