@@ -15,8 +15,9 @@ pub mod protocol;
 pub mod runtime;
 pub mod sim;
 pub mod transport;
-// L5: the node
+// L5: the node, and whole runs of what is composed
 pub mod node;
+pub mod scenario;
 // L6: the command
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -18,6 +18,7 @@ mod keygen;
 mod mesh;
 mod node;
 mod plan;
+mod sim;
 mod soak;
 mod verdict_command;
 
@@ -37,6 +38,8 @@ const EXAMPLES: &str = "\
 Examples:
   nodewright mesh --kill 2@5s --restart 2@10s
       Four nodes on this machine, one of them killed and restarted, with a verdict at the end
+  nodewright sim --what uniform.causal --seeds 0..2000
+      Two thousand simulated worlds under all faults, judged
   nodewright keygen --secret cluster.secret
       The secret that all nodes of a cluster share
   nodewright node --config alpha.toml
@@ -54,6 +57,7 @@ enum Command {
     Keygen(keygen::Args),
     Health(health::Args),
     Verdict(verdict_command::Args),
+    Sim(sim::Args),
     Bench(bench::Args),
     #[command(hide = true)]
     BenchChild(bench::ChildArgs),
@@ -72,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Keygen(args) => keygen::run(&args, &terminal),
         Command::Health(args) => health::run(&args, &terminal),
         Command::Verdict(args) => verdict_command::run(&args, &terminal),
+        Command::Sim(args) => sim::run(&args, &terminal),
         Command::Bench(args) => bench::run(&args, &terminal),
         Command::BenchChild(args) => bench::run_child(&args),
     };

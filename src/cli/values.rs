@@ -20,6 +20,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number * factor).map_err(|_| wrong())
 }
 
+/// Reads a half-open range of numbers: `0..2000`.
+pub(crate) fn range(text: &str) -> Result<std::ops::Range<u64>, String> {
+    let wrong = || format!("'{text}' is no range: write 0..2000, the last one is left out");
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let range = from.parse().map_err(|_| wrong())?..to.parse().map_err(|_| wrong())?;
+    if range.is_empty() { Err(format!("'{text}' is empty")) } else { Ok(range) }
+}
+
 /// A duration as people write it.
 pub(crate) fn show(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -94,6 +102,14 @@ mod tests {
         assert_eq!(show(Duration::from_millis(500)), "500ms");
         assert_eq!(show(Duration::from_secs(20)), "20s");
         assert_eq!(show(Duration::from_secs(605)), "10m05s");
+    }
+
+    #[test]
+    fn ranges_are_half_open_and_not_empty() {
+        assert_eq!(range("0..2000"), Ok(0..2000));
+        for wrong in ["", "5", "5..5", "5..3", "a..b", "0..=3", "-1..3"] {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -30,6 +30,19 @@ impl Factory {
     }
 }
 
+impl Stack {
+    /// A node of one component.
+    pub fn of<C: NetComponent>(make: impl Fn() -> C + Send + Sync + 'static) -> Self {
+        Stack { factories: vec![Factory::new(make)] }
+    }
+
+    /// The same with one more component.
+    pub fn and<C: NetComponent>(mut self, make: impl Fn() -> C + Send + Sync + 'static) -> Self {
+        self.factories.push(Factory::new(make));
+        self
+    }
+}
+
 impl std::fmt::Debug for Factory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Factory({})", self.manifest.name)

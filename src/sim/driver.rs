@@ -55,7 +55,7 @@ impl World {
             if !node.up || run.is_some_and(|run| run != node.run) {
                 return;
             }
-            if node.paused {
+            if node.paused || node.hung && matches!(event, Event::Run { .. }) {
                 return node.hold(event);
             }
         }

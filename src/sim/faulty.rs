@@ -132,6 +132,20 @@ impl World {
         self.connect_all(node.0);
     }
 
+    /// The node's components run no more, as in a deadlock, while its links go
+    /// on and acknowledge; until it crashes, stops or is ended. In the trace
+    /// this is the mark [`super::check::HUNG`] of its life.
+    pub fn hang(&mut self, node: NodeIndex) {
+        self.ensure_started();
+        let it = &mut self.nodes[node.0];
+        if it.up && !it.hung {
+            it.hung = true;
+            let life = it.life();
+            self.trace.push(self.now, life, What::Marked(super::check::HUNG));
+            self.count("hangs");
+        }
+    }
+
     /// Frames from `from` to `to` are lost until [`World::join`] or
     /// [`World::heal`].
     pub fn part(&mut self, from: NodeIndex, to: NodeIndex) {
@@ -358,7 +372,7 @@ impl World {
         if !it.up || it.doomed {
             return !it.voter;
         }
-        match self.ready_when {
+        match self.ready_when.clone() {
             Some(ready) => ready(self, node),
             None => it.incarnation == 1 || self.now.since(it.started_at) > READY_AFTER,
         }

@@ -37,6 +37,16 @@ pub(super) struct Network {
     pub(super) partitions: BTreeMap<u32, Vec<(NodeIndex, NodeIndex)>>,
     next_partition: u32,
     pub(super) link_config: link::Config,
+    pub(super) planted: Planted,
+}
+
+/// Bugs of the driver, for the tests that must catch them.
+#[derive(Default)]
+pub(super) struct Planted {
+    /// In every link.
+    pub(super) link: Option<link::Mutant>,
+    /// A link's acknowledgements count as signs of life.
+    pub(super) acks_heard: bool,
 }
 
 impl Network {
@@ -50,6 +60,7 @@ impl Network {
             partitions: BTreeMap::new(),
             next_partition: 0,
             link_config,
+            planted: Planted::default(),
         }
     }
 
@@ -130,11 +141,20 @@ impl World {
     }
 
     pub(super) fn new_sides(&self, node: usize) -> Vec<Option<Side>> {
-        let sides = (0..self.nodes.len()).map(|peer| {
-            let link = || Link::new(self.network.link_config);
-            self.linkable(node, peer).then(|| Side { link: link(), transmitting: false, tick_at: None })
-        });
-        sides.collect()
+        (0..self.nodes.len()).map(|peer| self.linkable(node, peer).then(|| self.side())).collect()
+    }
+
+    /// A node that is up gets a side to a peer that it may link from now on.
+    pub(super) fn new_side(&mut self, node: usize, peer: usize) {
+        if self.nodes[node].up && self.nodes[node].sides[peer].is_none() {
+            self.nodes[node].sides[peer] = Some(self.side());
+        }
+    }
+
+    fn side(&self) -> Side {
+        let config = self.network.link_config;
+        let link = self.network.planted.link.map_or_else(|| Link::new(config), |bug| Link::mutant(config, bug));
+        Side { link, transmitting: false, tick_at: None }
     }
 
     /// Lets two nodes try to connect, if nothing stands against it. Whatever
@@ -354,6 +374,8 @@ impl World {
                 Some(cell) => self.hand(at, cell, Item::Messages { from: peer, block }),
                 None => self.count("blocks for no component"),
             }
+        } else if self.network.planted.acks_heard {
+            node.heard.insert(peer, now);
         }
         for (component, bytes) in credits {
             if let Some(cell) = self.nodes[at].cell(component)

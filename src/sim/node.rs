@@ -66,6 +66,8 @@ pub(super) struct Node {
     /// What happens to it while it is paused.
     pub(super) held: Vec<Event>,
     held_frames: usize,
+    /// Its links go on, its components do not run.
+    pub(super) hung: bool,
     /// To crash between two effects of its next step.
     pub(super) doomed: bool,
     /// How far its clock has jumped, in nanoseconds.
@@ -102,6 +104,7 @@ impl Node {
             pauses: 0,
             held: Vec::new(),
             held_frames: 0,
+            hung: false,
             doomed: false,
             skew: 0,
             cells: Vec::new(),
@@ -158,6 +161,7 @@ impl Node {
         self.up = false;
         self.run += 1;
         self.paused = false;
+        self.hung = false;
         self.doomed = false;
         self.cells.clear();
         self.sides.clear();

@@ -82,6 +82,11 @@ impl Queue {
         self.heap.push(Reverse(Due { at: at.0, number: self.planned, slot }));
     }
 
+    /// How many events were planned so far.
+    pub(super) fn planned(&self) -> u64 {
+        self.planned
+    }
+
     /// When the next event happens.
     pub(super) fn next_at(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse(due)| Time(due.at))

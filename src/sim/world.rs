@@ -17,6 +17,7 @@ use crate::protocol::link;
 use crate::time::Time;
 use bytes::Bytes;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A node's place in its world.
@@ -29,6 +30,9 @@ pub struct Ticket {
     node: NodeIndex,
     token: Token,
 }
+
+/// Whether a node's life counts as ready.
+pub(super) type Ready = Arc<dyn Fn(&mut World, NodeIndex) -> bool + Send + Sync>;
 
 /// How often things happened, for "sometimes" goals.
 pub type Counts = BTreeMap<&'static str, u64>;
@@ -55,7 +59,7 @@ pub struct World {
     pub(super) recorder: Recorder,
     pub(super) counts: Counts,
     pub(super) started: bool,
-    pub(super) ready_when: Option<fn(&mut World, NodeIndex) -> bool>,
+    pub(super) ready_when: Option<Ready>,
     next_token: u64,
 }
 
@@ -97,6 +101,7 @@ impl World {
     pub fn add_listener(&mut self, name: &str, stack: Stack, sponsor: NodeIndex) -> NodeIndex {
         let at = self.add(name, stack, Some(sponsor.0));
         if self.started {
+            self.new_side(sponsor.0, at.0);
             self.start_life(at.0, 0);
         }
         at
@@ -106,12 +111,26 @@ impl World {
     pub fn change_sponsor(&mut self, listener: NodeIndex, sponsor: NodeIndex) {
         self.crash(listener);
         self.nodes[listener.0].sponsor = Some(sponsor.0);
+        self.new_side(sponsor.0, listener.0);
         self.restart(listener, true);
     }
 
     /// Sets the links' timing and windows; before the world first runs.
     pub fn set_link_config(&mut self, config: link::Config) {
         self.network.link_config = config;
+    }
+
+    /// Plants a bug into every link; before the world first runs.
+    #[doc(hidden)]
+    pub fn plant_in_links(&mut self, mutant: link::Mutant) {
+        self.network.planted.link = Some(mutant);
+    }
+
+    /// Plants a bug into the driver: that a link acknowledges is taken for a
+    /// sign that its node's components live.
+    #[doc(hidden)]
+    pub fn plant_acks_are_heard(&mut self) {
+        self.network.planted.acks_heard = true;
     }
 
     /// Sets the faults and begins a chaos phase: classes that are on strike by
@@ -124,8 +143,8 @@ impl World {
     /// A life counts as ready (see [`Faults::down_max`]) when this holds for its
     /// node: when it has joined, say. Without it, a node's first life is ready
     /// at once and a later one after five seconds.
-    pub fn ready_when(&mut self, ready: fn(&mut World, NodeIndex) -> bool) {
-        self.ready_when = Some(ready);
+    pub fn ready_when(&mut self, ready: impl Fn(&mut World, NodeIndex) -> bool + Send + Sync + 'static) {
+        self.ready_when = Some(Arc::new(ready));
     }
 
     /// How long the stand-in of the user of `node` takes for what it is handed.
@@ -161,6 +180,16 @@ impl World {
         (0..self.nodes.len()).map(NodeIndex)
     }
 
+    /// The ids of the voters.
+    pub fn voters(&self) -> std::collections::BTreeSet<crate::id::NodeId> {
+        self.nodes.iter().filter(|node| node.voter).map(|node| node.id).collect()
+    }
+
+    /// The ids of the listeners.
+    pub fn listeners(&self) -> std::collections::BTreeSet<crate::id::NodeId> {
+        self.nodes.iter().filter(|node| !node.voter).map(|node| node.id).collect()
+    }
+
     /// Whether a node has a life at present, paused or not.
     pub fn is_up(&self, node: NodeIndex) -> bool {
         self.nodes[node.0].up
@@ -184,6 +213,7 @@ impl World {
     /// How often things happened so far: frames lost, crashes, restarts, ...
     pub fn counts(&self) -> Counts {
         let mut counts = self.counts.clone();
+        counts.insert("events", self.queue.planned());
         for side in self.nodes.iter().flat_map(|node| node.sides.iter().flatten()) {
             *counts.entry("retransmissions").or_insert(0) += side.link.counters().resent;
         }
@@ -293,22 +323,44 @@ impl World {
         }))
     }
 
+    /// Calls a component and lets the world run until it has answered, at most
+    /// for `deadline`.
+    ///
+    /// # Errors
+    /// The node is down, has no such component, or does not answer in time; or
+    /// the answer is no `T`.
+    pub fn ask<T: 'static>(
+        &mut self,
+        node: NodeIndex,
+        component: Kind,
+        call: impl std::any::Any + Send,
+        deadline: Duration,
+    ) -> Result<T, CallError> {
+        let ticket = self.call(node, component, Box::new(call), deadline);
+        let there = |world: &World| world.nodes[node.0].answers.contains_key(&ticket.token.0);
+        self.run_until(there, deadline);
+        self.answer(ticket).unwrap_or(Err(CallError::TimedOut(deadline)))
+    }
+
     /// The state of a node's components, for people. Takes no virtual time.
     pub fn inspect(&mut self, node: NodeIndex) -> Vec<(&'static str, Inspection)> {
-        let asked = self.ask(node, &Item::Inspect);
+        self.inspect_some(node, |_| true)
+    }
+
+    fn inspect_some(&mut self, node: NodeIndex, which: impl Fn(&str) -> bool) -> Vec<(&'static str, Inspection)> {
+        let asked = self.ask_all(node, which, &Item::Inspect);
         asked.into_iter().filter_map(|(name, answer)| Some((name, *answer.downcast().ok()?))).collect()
     }
 
     /// One row of one component's state: its text.
     pub fn inspect_row(&mut self, node: NodeIndex, component: &str, row: &str) -> Option<String> {
-        let components = self.inspect(node);
-        let (_, inspection) = components.into_iter().find(|(name, _)| *name == component)?;
+        let (_, inspection) = self.inspect_some(node, |name| name == component).pop()?;
         inspection.rows.into_iter().find(|(name, _)| name == row).map(|(_, value)| value)
     }
 
     /// What a node's components know of a message. Takes no virtual time.
     pub fn explain(&mut self, node: NodeIndex, message: MessageId) -> Vec<(&'static str, String)> {
-        let asked = self.ask(node, &|reply_to| Item::Explain(message, reply_to));
+        let asked = self.ask_all(node, |_| true, &|reply_to| Item::Explain(message, reply_to));
         let known = asked.into_iter().filter_map(|(name, answer)| {
             let said: Box<Option<String>> = answer.downcast().ok()?;
             Some((name, (*said)?))
@@ -383,13 +435,21 @@ impl World {
         *self.counts.entry(what).or_insert(0) += 1;
     }
 
-    /// Asks every component directly; what else they do at that is dropped.
-    fn ask(&mut self, node: NodeIndex, item: &dyn Fn(ReplyTo) -> Item) -> Vec<(&'static str, Erased)> {
+    /// Asks components directly; what else they do at that is dropped.
+    fn ask_all(
+        &mut self,
+        node: NodeIndex,
+        which: impl Fn(&str) -> bool,
+        item: &dyn Fn(ReplyTo) -> Item,
+    ) -> Vec<(&'static str, Erased)> {
         self.ensure_started();
         let now = self.nodes[node.0].clock(self.now);
         let mut answers = Vec::new();
         for cell in &mut self.nodes[node.0].cells {
             let Body::Component(component) = &mut cell.body else { continue };
+            if !which(component.manifest().name) {
+                continue;
+            }
             let mut recorder = Recorder::default();
             let reply_to = ReplyTo { component: ReplyTo::USER, token: Token(0) };
             if component.step(item(reply_to), now, &mut recorder).is_ok() {

@@ -68,6 +68,13 @@ fn clocks() {
 }
 
 #[test]
+fn test_your_component() {
+    check("test_your_component", "2000 worlds");
+    check("test_your_component", "every increment counts once is violated");
+    check("test_your_component", "shrunk by");
+}
+
+#[test]
 fn custom_component() {
     check("custom_component", "greeted twice each, on threads and in the world of seed 7: true");
     let source = include_str!("../../examples/custom_component.rs");

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("transport", 4),
     ("sim", 4),
     ("node", 5),
+    ("scenario", 5),
     ("cli", 6),
     ("main", 6),
 ];

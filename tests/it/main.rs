@@ -9,6 +9,8 @@ mod cli_commands;
 mod cli_mesh;
 #[cfg(feature = "cli")]
 mod cli_sender;
+#[cfg(feature = "cli")]
+mod cli_sim;
 mod contract_raft;
 mod contract_stream;
 mod disk_conformance;
@@ -16,6 +18,7 @@ mod examples;
 mod layers;
 mod members;
 mod models;
+mod mutants;
 mod node_api;
 mod node_bad_input;
 mod requests;

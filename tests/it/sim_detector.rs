@@ -1,71 +1,33 @@
 //! Failure detectors and membership under all faults: complete, eventually
-//! accurate, and no life ended but by a majority.
+//! accurate, and no life ended but by a majority. And the links below.
 
-use crate::sim_delivery::{NAMES, millis};
+use crate::sim_delivery::{holds, millis};
 use nodewright::component::{Context, Factory, Input, Manifest, NetComponent, PeerChange, Stack};
 use nodewright::error::Fault;
 use nodewright::event::AnyEvent;
 use nodewright::id::Life;
-use nodewright::protocol::failure_detector::{Config, Detector, Suspicion};
-use nodewright::protocol::membership::{self, Membership};
+use nodewright::protocol::failure_detector::Suspicion;
 use nodewright::sim::check::{self, Violation};
-use nodewright::sim::{Faults, NodeIndex, World, seeds};
-
-fn opinion(event: &AnyEvent) -> Option<(Life, bool)> {
-    event.get::<Suspicion>().map(|it| (it.life, it.suspected))
-}
-
-/// Ten seconds of chaos, twenty of peace; then one node crashes for good.
-fn run(seed: u64, stack: impl Fn() -> Stack) -> (World, Result<(), Violation>) {
-    let mut world = World::new(seed);
-    for name in NAMES {
-        world.add_node(name, stack());
-    }
-    let faults = Faults::draw(&mut world.rng().fork(), 3);
-    world.set_faults(faults);
-    world.run_for(millis(10_000));
-    world.heal();
-    world.run_for(millis(20_000));
-    world.restart_all();
-    let peace = world.now() + millis(12_000);
-    world.run_for(millis(15_000));
-    let fallen = NodeIndex(world.rng().usize(0..NAMES.len()));
-    world.crash(fallen);
-    world.run_for(millis(20_000));
-    let trace = world.trace();
-    let result = check::completeness(trace, &opinion)
-        .and_then(|()| check::eventual_accuracy(trace, &opinion, peace))
-        .and_then(|()| check::decided_by_majority(trace, NAMES.len(), &opinion));
-    (world, result)
-}
-
-fn stack(detector: Config) -> Stack {
-    let membership = Factory::new(|| Membership::new(membership::Config::new(millis(3000))));
-    Stack { factories: vec![Factory::new(move || Detector::new(detector)), membership] }
-}
-
-fn holds(test: &str, detector: Config) {
-    let goals =
-        ["crashes", "partitions", "pauses", "clock jumps", "suspicion", "life_ended", "lives ended by decision"];
-    let batch = seeds(&format!("sim_detector::{test}"), 0..40).sometimes(&goals);
-    if let Err(failure) = batch.run(|seed| run(seed, || stack(detector))) {
-        panic!("{failure}");
-    }
-}
+use nodewright::sim::{NodeIndex, World, seeds};
 
 #[test]
 fn fixed_timeout() {
-    holds("fixed_timeout", Config::fixed(millis(1500), millis(200)));
+    holds("sim_detector::fixed_timeout", "detector.fixed", 40);
 }
 
 #[test]
 fn growing_timeout() {
-    holds("growing_timeout", Config::growing(millis(500), millis(300), millis(200)));
+    holds("sim_detector::growing_timeout", "detector.growing", 40);
 }
 
 #[test]
 fn phi_accrual() {
-    holds("phi_accrual", Config::phi(8.0, millis(200)));
+    holds("sim_detector::phi_accrual", "detector.phi", 40);
+}
+
+#[test]
+fn links_between_lives() {
+    holds("sim_detector::links_between_lives", "link", 60);
 }
 
 /// Suspects all it ever meets, or none.
@@ -92,11 +54,28 @@ impl NetComponent for Stubborn {
     }
 }
 
+fn opinion(event: &AnyEvent) -> Option<(Life, bool)> {
+    event.get::<Suspicion>().map(|it| (it.life, it.suspected))
+}
+
+/// Three of them, of which one crashes.
+fn stubborn(seed: u64, suspects: bool) -> (World, Result<(), Violation>) {
+    let mut world = World::new(seed);
+    for name in ["alpha", "beta", "gamma"] {
+        world.add_node(name, Stack { factories: vec![Factory::new(move || Stubborn { suspects })] });
+    }
+    world.run_for(millis(100));
+    world.crash(NodeIndex(2));
+    world.run_for(millis(5000));
+    let (trace, now) = (world.trace(), world.now());
+    let result = check::completeness(trace, &opinion).and_then(|()| check::eventual_accuracy(trace, &opinion, now));
+    (world, result)
+}
+
 #[test]
 fn a_detector_that_never_changes_its_mind_is_caught() {
     for (suspects, property) in [(false, "completeness"), (true, "eventual accuracy")] {
-        let stack = || Stack { factories: vec![Factory::new(move || Stubborn { suspects })] };
-        match seeds("sim_detector", 0..5).catch(|seed| run(seed, stack)) {
+        match seeds("sim_detector", 0..5).catch(|seed| stubborn(seed, suspects)) {
             Ok((_, violation)) => assert_eq!(violation.property, property, "{violation}"),
             Err(missed) => panic!("{missed}"),
         }

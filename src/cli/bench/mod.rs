@@ -13,6 +13,7 @@
 //! | `uniform` | all nodes to all | 64 KiB writes to three peers |
 //! | `uniform one at a time` | broadcast, wait for its delivery | four ping-pongs |
 //! | `request` | request and reply | ping-pong |
+//! | `sim` | simulated worlds on one core | an event queue with as many events, and nothing to do |
 //!
 //! Every message is handed to a callback by itself, which checks its sequence
 //! number; a run in which one is missing, twice or out of place is no figure.
@@ -25,6 +26,7 @@ mod node;
 mod plain_ping;
 mod plain_stream;
 mod rounds;
+mod simulator;
 
 use super::terminal::Terminal;
 use super::{Failure, values};
@@ -51,6 +53,8 @@ enum What {
     Uniform,
     /// Requests and their replies.
     Request,
+    /// Simulated worlds a second: broadcast cores alone, and whole stacks.
+    Sim,
 }
 
 /// Measures a part of the system beside its limit.
@@ -58,7 +62,8 @@ enum What {
 #[command(after_help = "\
 Examples:
   nodewright bench link --size 64
-  nodewright bench uniform --nodes 4 --for 5s --json")]
+  nodewright bench uniform --nodes 4 --for 5s --json
+  nodewright bench sim --json")]
 pub(super) struct Args {
     /// What to measure
     what: What,
@@ -142,6 +147,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
                 show(bench.request(size, false)?);
                 show(bench.request(size, true)?);
             }
+            What::Sim => {
+                show(bench.simulator("sim core", "core.reliable")?);
+                show(bench.simulator("sim stack", "reliable")?);
+            }
         }
         Ok(())
     };
@@ -216,6 +225,14 @@ impl Bench<'_> {
         let paired = self.pair(&figure, &mut ours, &mut ping)?;
         let rss_bytes_max = Some(cluster.resident_bytes_max()?);
         Ok(Figure { rss_bytes_max, clients: Some(1), ..self.figure(figure, "us", 2, &paired) })
+    }
+
+    /// Worlds of five nodes with twenty broadcasts, one after the other.
+    fn simulator(&self, figure: &str, scenario: &str) -> io::Result<Figure> {
+        let mut worlds = simulator::Worlds::new(scenario)?;
+        let mut queue = simulator::EmptyQueue { events: worlds.events_each()? };
+        let paired = self.pair(figure, &mut worlds, &mut queue)?;
+        Ok(self.figure(figure.to_string(), "1/s", worlds.nodes(), &paired))
     }
 
     fn pair(&self, what: &str, ours: &mut dyn Measured, limit: &mut dyn Measured) -> io::Result<Paired> {

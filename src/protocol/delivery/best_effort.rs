@@ -28,6 +28,9 @@ impl Broadcast {
             // since then counts as through, because nobody else waits for it.
             Target::Node(node) => self.peers.get(&node).map(|(life, _)| To::Life(*life)),
         };
+        if to == Some(To::All) && self.is(Mutant::StopAtFirstError) {
+            return self.send_until_the_first_error(&message, seq, held, cx);
+        }
         let bytes = to.map_or(0, |to| cx.send_with(to, Lane::Data, &message, held.body()));
         let lives = self.peers.values().filter(|(life, role)| match to {
             Some(To::All) => *role == PeerRole::Voter,
@@ -42,6 +45,17 @@ impl Broadcast {
         if target == Target::All {
             self.receipts.delivered(channel, target, messages);
         }
+    }
+
+    /// The planted bug: who comes after one that fails is left out.
+    fn send_until_the_first_error(&mut self, message: &Message, seq: u64, held: Held, cx: Cx<'_, '_>) {
+        for voter in &self.voters.slots {
+            match voter.life.filter(|_| voter.linked && !voter.suspected) {
+                Some(life) => _ = cx.send_with(To::Life(life), Lane::Data, message, held.body()),
+                None => break,
+            }
+        }
+        self.hand_up(self.me, seq, held, cx);
     }
 
     pub(super) fn best_effort_arrived(&mut self, from: Life, head: Head, body: Bytes, cx: Cx<'_, '_>) {

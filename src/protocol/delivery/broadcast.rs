@@ -124,7 +124,10 @@ impl Broadcast {
             peers: BTreeMap::new(),
             origins: BTreeMap::new(),
             closed: BTreeMap::new(),
-            causal: causal.then(Causal::default),
+            causal: causal.then(|| match mutant {
+                Some(Mutant::LamportForVectors) => Causal::by_one_number(),
+                _ => Causal::default(),
+            }),
             joining: Joining::default(),
             pressure: Pressure::default(),
             receipts: Receipts::default(),

@@ -99,4 +99,9 @@ pub enum Mutant {
     DeliverOnArrival,
     /// Best effort does not deliver to itself.
     SkipSelf,
+    /// Best effort's loop over the voters stops at the first that is not
+    /// linked, or suspected.
+    StopAtFirstError,
+    /// Causal order compares one number, how many were delivered of whomever.
+    LamportForVectors,
 }

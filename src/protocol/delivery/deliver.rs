@@ -176,7 +176,6 @@ impl Broadcast {
         let Some(origin) = self.origins.remove(&life) else { return };
         self.remember_closed(life, origin.delivered);
         self.config.clocks.forget(life);
-        self.feeds.close(life);
         let mut ready = Vec::new();
         if let Some(causal) = &mut self.causal {
             causal.close(life, origin.delivered, &mut ready);

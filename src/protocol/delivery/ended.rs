@@ -85,6 +85,7 @@ impl Broadcast {
 
     pub(super) fn remember_closed(&mut self, life: Life, end: u64) {
         self.closed.insert(life, end);
+        self.feeds.close(life, end);
         let mut lives = self.closed_lives(life.node);
         if let Some(oldest) = lives.next().filter(|_| lives.count() >= CLOSED_KEPT) {
             self.closed.remove(&oldest);

@@ -6,7 +6,8 @@
 //! acknowledges bytes to its sponsor only; nobody's stability waits for it. One
 //! that does not keep up loses the oldest that wait for it and is told the gap.
 //! If its sponsor's life ends it asks another, which begins at its own
-//! watermark; what was heard before is recognised by number.
+//! watermark; what was heard before is recognised by number, and what ended
+//! meanwhile is told with its end.
 
 use super::GapWhy;
 use super::broadcast::{Broadcast, Cx};
@@ -38,7 +39,7 @@ struct Feed {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Course {
     Batch(Life, u64, Held),
-    End(Life),
+    End(Life, u64),
 }
 
 impl Feeds {
@@ -49,9 +50,10 @@ impl Feeds {
         }
     }
 
-    pub(super) fn close(&mut self, origin: Life) {
+    /// Nothing of `origin` comes after `end`.
+    pub(super) fn close(&mut self, origin: Life, end: u64) {
         for feed in self.feeds.values_mut() {
-            feed.queue.push_back(Course::End(origin));
+            feed.queue.push_back(Course::End(origin, end));
         }
     }
 
@@ -101,7 +103,9 @@ impl Broadcast {
             while feed.sent - feed.acked < window {
                 let Some(course) = feed.queue.pop_front() else { break };
                 let bytes = match course {
-                    Course::End(origin) => cx.send(To::Life(*listener), Lane::Data, &Message::FeedEnd(origin)),
+                    Course::End(origin, end) => {
+                        cx.send(To::Life(*listener), Lane::Data, &Message::FeedEnd { origin, end })
+                    }
                     Course::Batch(origin, seq, held) => {
                         feed.queued_bytes -= held.cost();
                         feed.sent += held.cost();
@@ -130,7 +134,9 @@ impl Broadcast {
             delivered.extend(held.map(|(seq, held)| (*held.delivered_as, origin.life, seq, held.clone())));
         }
         delivered.sort_by_key(|(order, ..)| *order);
-        let mut feed = Feed::default();
+        // What ended while the listener had no sponsor: it may lack the last of it.
+        let ended = self.closed.iter().map(|(origin, end)| Course::End(*origin, *end));
+        let mut feed = Feed { queue: ended.collect(), ..Feed::default() };
         for (_, origin, seq, held) in delivered {
             feed.queued_bytes += held.cost();
             feed.queue.push_back(Course::Batch(origin, seq, held));
@@ -157,6 +163,12 @@ impl Broadcast {
         }
     }
 
+    /// Up to where a listener has heard `origin`, or is owed nothing of it.
+    fn heard_upto(&self, origin: Life) -> u64 {
+        let ended = || self.closed_at(origin).flatten();
+        self.listening.marks.get(&origin).copied().or_else(ended).unwrap_or(0)
+    }
+
     pub(super) fn fed(&mut self, from: Life, message: Message, body: Bytes, cx: Cx<'_, '_>) {
         if self.listening.sponsor != Some(from) {
             self.dropped.unknown += 1;
@@ -165,15 +177,22 @@ impl Broadcast {
         match message {
             Message::FeedStart(bases) => {
                 for (origin, base) in bases {
-                    let mark = self.listening.marks.get(&origin).copied().unwrap_or(0);
+                    let mark = self.heard_upto(origin);
                     if base > mark {
                         self.listening.marks.insert(origin, base);
                         self.gap(origin, mark + 1, base, GapWhy::BeforeThisLife, cx);
                     }
                 }
             }
-            Message::FeedEnd(origin) => {
-                self.listening.marks.remove(&origin);
+            Message::FeedEnd { origin, end } => {
+                if let Some(mark) = self.listening.marks.remove(&origin).filter(|mark| *mark < end)
+                    && self.holds()
+                {
+                    self.gap(origin, mark + 1, end, GapWhy::BeforeThisLife, cx);
+                }
+                // Another sponsor may still have it open. What came since may
+                // have followed from it, so it must not come now.
+                self.remember_closed(origin, end);
                 self.config.clocks.forget(origin);
             }
             Message::Feed { origin, head } => {
@@ -182,7 +201,8 @@ impl Broadcast {
                     return;
                 };
                 self.listening.handled += held.cost();
-                let mark = self.listening.marks.entry(origin).or_insert(0);
+                let heard = self.heard_upto(origin);
+                let mark = self.listening.marks.entry(origin).or_insert(heard);
                 if head.seq <= *mark {
                     self.dropped.duplicates += 1;
                     return;

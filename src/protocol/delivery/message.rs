@@ -67,6 +67,6 @@ pub enum Message {
     Listen,
     FeedStart(Vec<(Life, u64)>),
     Feed { origin: Life, head: Head },
-    FeedEnd(Life),
+    FeedEnd { origin: Life, end: u64 },
     FeedAck { bytes: u64 },
 }

@@ -25,11 +25,10 @@ impl Broadcast {
             }
             (Message::Listen, Some(PeerRole::Listener)) if self.voter => self.listener_asked(from),
             (Message::FeedAck { bytes }, Some(PeerRole::Listener)) => self.feeds.acked(from, bytes),
-            (message @ (Message::FeedStart(_) | Message::Feed { .. } | Message::FeedEnd(_)), Some(PeerRole::Voter))
-                if !self.voter =>
-            {
-                self.fed(from, message, body, cx)
-            }
+            (
+                message @ (Message::FeedStart(_) | Message::Feed { .. } | Message::FeedEnd { .. }),
+                Some(PeerRole::Voter),
+            ) if !self.voter => self.fed(from, message, body, cx),
             (message, Some(PeerRole::Voter)) if self.voter && self.holds() => match self.voters.slot(from) {
                 Some(slot) => self.voter_said(from, slot, message, body, cx),
                 None => self.dropped.unknown += 1,

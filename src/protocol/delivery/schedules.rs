@@ -246,6 +246,37 @@ fn a_listener_hears_its_sponsor_and_cannot_broadcast() {
     }
 }
 
+/// A listener is cut off; meanwhile its sponsor's life ends with something that
+/// it never fed on. The next life knows of the old one only that it is closed:
+/// unless it says where, the listener never learns that it lacks the last.
+#[test]
+fn a_listener_is_told_what_it_lacks_of_a_life_that_ended() {
+    for delivery in [Delivery::ReliableFifo, Delivery::UniformCausal] {
+        let mut cluster = Cluster::started(delivery, 3, 4);
+        cluster.start_as(9, PeerRole::Listener);
+        let (sponsor, listener) = (NodeId(1), NodeId(9));
+        cluster.cut.extend([(NodeId(0), listener), (NodeId(2), listener)]);
+        cluster.run_for(Duration::from_secs(1));
+        cluster.broadcast(1, 10);
+        cluster.run_for(Duration::from_secs(1));
+        cluster.cut.insert((sponsor, listener));
+        cluster.broadcast(1, 10);
+        cluster.run_for(Duration::from_secs(1));
+        let old = cluster.crash(1);
+        cluster.lose_from(old);
+        cluster.start(1);
+        cluster.run_for(Duration::from_secs(60));
+        assert!(cluster.core(1).closed.contains_key(&old), "{delivery}: nothing is left of it");
+        cluster.cut.remove(&(sponsor, listener));
+        cluster.run_for(Duration::from_secs(1));
+        let (history, last) = (cluster.of(9), id(delivery, old, 2));
+        assert!(has(history, id(delivery, old, 1)), "{delivery}: {:?}", history.delivered);
+        assert!(!has(history, last), "{delivery}: it was cut off");
+        let told = history.gaps.iter().any(|gap| gap.origin == old && (gap.from..=gap.to).contains(&2));
+        assert!(told, "{delivery}: {:?}", history.gaps);
+    }
+}
+
 #[test]
 fn a_slow_consumer_slows_the_senders_and_nothing_is_lost() {
     for delivery in [Delivery::BestEffort, Delivery::Reliable, Delivery::Uniform] {

@@ -33,22 +33,13 @@ pub struct Link {
     probes: VecDeque<(Kind, Bytes)>,
     /// Not compared: for people.
     counters: Uncompared<Counters>,
+    /// Looked at only where something is not as it usually is.
     mutant: Option<Mutant>,
 }
 
 impl Link {
     /// A link to a peer that was never met.
     pub fn new(config: Config) -> Self {
-        Self::build(config, None)
-    }
-
-    /// The same with a planted bug.
-    #[doc(hidden)]
-    pub fn mutant(config: Config, mutant: Mutant) -> Self {
-        Self::build(config, Some(mutant))
-    }
-
-    fn build(config: Config, mutant: Option<Mutant>) -> Self {
         Link {
             config,
             peer: None,
@@ -59,8 +50,14 @@ impl Link {
             turns: Uncompared(TURN_BYTES),
             probes: VecDeque::new(),
             counters: Uncompared::default(),
-            mutant,
+            mutant: None,
         }
+    }
+
+    /// The same with a planted bug.
+    #[doc(hidden)]
+    pub fn mutant(config: Config, mutant: Mutant) -> Self {
+        Link { mutant: Some(mutant), ..Link::new(config) }
     }
 
     /// The peer's life that the link is to, once one was met.
@@ -221,7 +218,7 @@ impl Link {
     /// to `credits`, summed per component. Frames that say goodbye are the
     /// driver's.
     pub fn receive(&mut self, epoch: u64, header: &FrameHeader, now: Time, credits: &mut Vec<(Kind, u64)>) -> Accept {
-        if self.epoch != Some(epoch) {
+        if self.epoch != Some(epoch) && !(self.mutant == Some(Mutant::EarlierLifeHeard) && self.epoch.is_some()) {
             self.counters.stale += 1;
             return Accept::Stale;
         }
@@ -239,6 +236,7 @@ impl Link {
             self.incoming[at].take(header.seq, header.block_bytes as usize, now, self.config.ack_after, ack_bytes);
         match accept {
             Accept::Duplicate if self.mutant == Some(Mutant::DedupeDropped) => return Accept::Deliver,
+            Accept::Early if self.mutant == Some(Mutant::EarlyTaken) => return Accept::Deliver,
             Accept::Duplicate => self.counters.duplicates += 1,
             Accept::Early => self.counters.early += 1,
             Accept::Deliver | Accept::NoBlock | Accept::Stale => {}

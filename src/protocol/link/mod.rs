@@ -95,6 +95,20 @@ pub enum Opened {
     },
 }
 
+/// A planted bug, for the tests that must catch it.
+#[doc(hidden)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Hash)]
+pub enum Mutant {
+    /// A repeated block is delivered again.
+    DedupeDropped,
+    /// A new life goes on with the old one's numbers and queue.
+    IncarnationForgotten,
+    /// A block is delivered before its predecessors.
+    EarlyTaken,
+    /// Frames of sessions that are over are taken, also of an earlier life.
+    EarlierLifeHeard,
+}
+
 /// What a link has seen, for people.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default, Hash)]
 pub struct Counters {
@@ -110,14 +124,4 @@ pub struct Counters {
     pub probes_dropped: u64,
     /// Acknowledgements for blocks that were never written.
     pub impossible_acks: u64,
-}
-
-/// A planted bug, for the tests that must catch it.
-#[doc(hidden)]
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Hash)]
-pub enum Mutant {
-    /// A block that was received before is handed on again.
-    DedupeDropped,
-    /// A new life is taken for the old one.
-    IncarnationForgotten,
 }

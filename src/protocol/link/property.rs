@@ -245,7 +245,7 @@ fn a_link_neither_loses_nor_repeats_nor_reorders_between_lives() {
 
 #[test]
 fn the_property_catches_the_planted_bugs() {
-    for mutant in [Mutant::DedupeDropped, Mutant::IncarnationForgotten] {
+    for mutant in [Mutant::DedupeDropped, Mutant::IncarnationForgotten, Mutant::EarlyTaken, Mutant::EarlierLifeHeard] {
         let caught = (0..300).filter(|seed| check(*seed, Some(mutant)).is_err()).count();
         assert!(caught > 30, "{mutant:?} was caught by {caught} of 300 seeds");
     }

@@ -51,6 +51,8 @@ pub struct Membership {
     /// A listener: since when it is linked with no sponsor.
     alone: Option<Time>,
     junk: u64,
+    /// The planted bug: one accusation is enough.
+    one_is_enough: bool,
 }
 
 impl Membership {
@@ -73,7 +75,14 @@ impl Membership {
             sponsored: false,
             alone: None,
             junk: 0,
+            one_is_enough: false,
         }
+    }
+
+    /// The same with a planted bug: one voter's opinion ends a life.
+    #[doc(hidden)]
+    pub fn one_opinion_ends(config: Config) -> Self {
+        Membership { one_is_enough: true, ..Membership::new(config) }
     }
 
     fn is_voter(&self) -> bool {
@@ -318,7 +327,7 @@ impl NetComponent for Membership {
 
     fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
         let Some(boot) = &self.boot else { return Ok(()) };
-        let majority = boot.majority();
+        let majority = if self.one_is_enough { 1 } else { boot.majority() };
         self.accuse(cx);
         for life in self.accusations.convicted(majority, cx.now(), self.config.exclude_after) {
             self.end(life, "a majority of the voters accuse it", cx)?;

@@ -2,7 +2,8 @@
 //!
 //! Judged: deliveries of correct lives, and of late ones; a late life's are
 //! owed to the correct ones (they were up when it was broadcast), and to other
-//! late ones as [the module](super) says. Holds for the reliable rungs, for any
+//! late ones as [the module](super) says. What a listener delivers is owed to
+//! nobody: it may have had it from a sponsor that crashed. Holds for the reliable rungs, for any
 //! number of failures.
 
 use super::{History, Violation};
@@ -12,8 +13,10 @@ use super::{History, Violation};
 /// # Errors
 /// The first message that one judged life delivers and another never does.
 pub fn agreement(history: &History) -> Result<(), Violation> {
-    let judged =
-        |delivery: &&super::Delivery| history.correct.contains(&delivery.life) || history.late.contains(&delivery.life);
+    let judged = |delivery: &&super::Delivery| {
+        let life = delivery.life;
+        !history.is_listener(life) && (history.correct.contains(&life) || history.late.contains(&life))
+    };
     let owed = history.deliveries.iter().filter(judged);
     history.all_deliver("agreement", owed.filter_map(|delivery| Some((delivery.broadcast?, delivery.life))))
 }
@@ -44,6 +47,19 @@ mod tests {
         };
         assert_eq!(reports(script, "b"), Ok(()));
         assert!(reports(&script.replace("b crashes, b starts,", ""), "b").is_err(), "a correct life is not late");
+    }
+
+    #[test]
+    fn a_listener_follows_and_leads_nobody() {
+        let listening = |script: &str| history(script).listening([NodeId::from_name("c")], true);
+        let script = "a starts, b starts, c starts, a sends m1, a sends m2, a sends m3";
+        assert_eq!(agreement(&listening(&format!("{script}, c gets m2, c gets m3"))), Ok(()), "owed to nobody");
+        let both = format!("{script}, a gets m1, a gets m2, a gets m3, b gets m1, b gets m2, b gets m3");
+        assert_eq!(agreement(&listening(&format!("{both}, c gets m2, c gets m3"))), Ok(()), "begins anywhere");
+        assert!(agreement(&listening(&format!("{both}, c gets m1, c gets m3"))).is_err(), "leaves none out");
+        let untold = history(&format!("{both}, c gets m1, c gets m3, mark settled, a sends m4, a gets m4, b gets m4"))
+            .listening([NodeId::from_name("c")], false);
+        assert!(agreement(&untold).is_err_and(|violation| violation.what.contains("m4")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Failure detectors: completeness and eventual accuracy.
 //!
 //! Judged at the end of the trace, between lives that are up and not paused at
-//! the end. An observer's opinion on a life is the last that it published; it
+//! the end; one whose components hang is as good as crashed. An observer's opinion on a life is the last that it published; it
 //! has one of a life only if that life joined it.
 
 use super::Violation;
@@ -32,7 +32,7 @@ fn observe(trace: &Trace, opinion: Opinion<'_>) -> Observed {
             What::Started => {
                 seen.up.insert(me);
             }
-            What::Crashed | What::Failed(_) | What::Outlived | What::Stopped => {
+            What::Crashed | What::Failed(_) | What::Outlived | What::Stopped | What::Marked(super::HUNG) => {
                 seen.up.remove(&me);
             }
             What::Joined(life) => {

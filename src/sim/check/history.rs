@@ -3,7 +3,7 @@
 use super::{SETTLED, Violation};
 use crate::component::{EndedWhy, Target};
 use crate::event::AnyEvent;
-use crate::id::{Kind, Life, MessageId};
+use crate::id::{Kind, Life, MessageId, NodeId};
 use crate::sim::trace::{Trace, What};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -60,6 +60,9 @@ pub struct History {
     batches: BTreeMap<usize, u64>,
     /// Who reported which batches of whom as missing.
     gaps: Vec<(Life, Life, RangeInclusive<u64>)>,
+    listeners: BTreeSet<NodeId>,
+    /// Listeners are not told what they miss.
+    untold: bool,
 }
 
 /// Reads from an event that batches of a life will never be delivered by its
@@ -125,10 +128,33 @@ impl History {
         self
     }
 
+    /// The same, where these nodes are listeners: all their lives are late ones,
+    /// and what they alone delivered is owed to nobody. `told` says whether
+    /// they report what they miss; else they are owed, whole, only what is
+    /// broadcast after the world had settled.
+    pub fn listening(mut self, listeners: impl IntoIterator<Item = NodeId>, told: bool) -> Self {
+        self.listeners = listeners.into_iter().collect();
+        self.untold = !told;
+        let listens = |life: &Life| self.listeners.contains(&life.node);
+        let moved: Vec<Life> = self.correct.iter().copied().filter(listens).collect();
+        self.first.retain(|life| !listens(life));
+        self.correct.retain(|life| !listens(life));
+        self.late.extend(moved);
+        self
+    }
+
+    /// Whether the life is a listener's.
+    pub fn is_listener(&self, life: Life) -> bool {
+        self.listeners.contains(&life.node)
+    }
+
     /// Whether a life that is not its node's first reported the broadcast as
     /// missing.
     pub fn excused(&self, life: Life, broadcast: usize) -> bool {
         let origin = self.broadcasts[broadcast].origin;
+        if self.untold && self.is_listener(life) {
+            return self.settled.is_none_or(|settled| self.broadcasts[broadcast].at < settled);
+        }
         let Some(batch) = self.batches.get(&broadcast) else { return false };
         !self.first.contains(&life)
             && self.gaps.iter().any(|(by, of, gap)| (*by, *of) == (life, origin) && gap.contains(batch))

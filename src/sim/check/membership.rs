@@ -1,8 +1,8 @@
 //! Membership: a life ends only by its own word, by succession, or by a
 //! majority.
 //!
-//! Judged: every `Ended` that any life is told of, unless a later life of that
-//! node started before (nodes tell each other of the end in their own words).
+//! Judged: every `Ended` of a voter's life (a listener's is its sponsor's affair)
+//! that any life is told of, unless a later life of that node started before (nodes tell each other of the end in their own words).
 //! *Left*: the node stopped before. *Decided*: a majority of the configured
 //! voters (any of their lives) had held something against it before.
 
@@ -13,12 +13,12 @@ use crate::id::{Life, NodeId};
 use crate::sim::trace::{Trace, What};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Checks why lives ended. `against` reads from an event whether its publisher
+/// Checks why the lives of these voters ended. `against` reads from an event whether its publisher
 /// holds something against a life.
 ///
 /// # Errors
 /// The first end without its reason.
-pub fn decided_by_majority(trace: &Trace, voters: usize, against: Opinion<'_>) -> Result<(), Violation> {
+pub fn decided_by_majority(trace: &Trace, voters: &BTreeSet<NodeId>, against: Opinion<'_>) -> Result<(), Violation> {
     let mut started: BTreeMap<NodeId, Life> = BTreeMap::new();
     let mut stopped: BTreeSet<Life> = BTreeSet::new();
     let mut accusers: BTreeMap<Life, BTreeSet<NodeId>> = BTreeMap::new();
@@ -35,12 +35,12 @@ pub fn decided_by_majority(trace: &Trace, voters: usize, against: Opinion<'_>) -
                     accusers.entry(life).or_default().insert(record.life.node);
                 }
             }
-            What::Ended(life, why) => {
+            What::Ended(life, why) if voters.contains(&life.node) => {
                 let held = match why {
                     _ if started.get(&life.node).is_some_and(|newest| newest > life) => true,
                     EndedWhy::Succeeded => false,
                     EndedWhy::Left => stopped.contains(life),
-                    EndedWhy::Decided => accusers.get(life).is_some_and(|accusers| accusers.len() > voters / 2),
+                    EndedWhy::Decided => accusers.get(life).is_some_and(|accusers| accusers.len() > voters.len() / 2),
                 };
                 if !held {
                     let what = format!("{} ended for {}: {why:?}", trace.name(*life), trace.name(record.life));
@@ -79,20 +79,30 @@ mod tests {
         trace
     }
 
+    fn voters() -> BTreeSet<NodeId> {
+        ["a", "b", "c"].map(NodeId::from_name).into()
+    }
+
     fn against(event: &AnyEvent) -> Option<(Life, bool)> {
         event.get::<Against>().map(|against| (against.0, true))
     }
 
     #[test]
     fn a_decision_takes_a_majority() {
-        assert_eq!(decided_by_majority(&trace(&["a", "b"], EndedWhy::Decided), 3, &against), Ok(()));
-        assert!(decided_by_majority(&trace(&["a"], EndedWhy::Decided), 3, &against).is_err());
-        assert!(decided_by_majority(&trace(&["a", "a"], EndedWhy::Decided), 3, &against).is_err());
+        assert_eq!(decided_by_majority(&trace(&["a", "b"], EndedWhy::Decided), &voters(), &against), Ok(()));
+        assert!(decided_by_majority(&trace(&["a"], EndedWhy::Decided), &voters(), &against).is_err());
+        assert!(decided_by_majority(&trace(&["a", "a"], EndedWhy::Decided), &voters(), &against).is_err());
+    }
+
+    #[test]
+    fn a_listener_is_its_sponsors_affair() {
+        let two = ["a", "b"].map(NodeId::from_name).into();
+        assert_eq!(decided_by_majority(&trace(&["a"], EndedWhy::Decided), &two, &against), Ok(()));
     }
 
     #[test]
     fn succession_takes_a_successor() {
-        assert!(decided_by_majority(&trace(&[], EndedWhy::Succeeded), 3, &against).is_err());
-        assert!(decided_by_majority(&trace(&[], EndedWhy::Left), 3, &against).is_err());
+        assert!(decided_by_majority(&trace(&[], EndedWhy::Succeeded), &voters(), &against).is_err());
+        assert!(decided_by_majority(&trace(&[], EndedWhy::Left), &voters(), &against).is_err());
     }
 }

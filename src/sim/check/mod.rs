@@ -9,7 +9,8 @@
 //! reports as missing ([`History::reporting`]: stable among the lives that the
 //! others knew, before they knew of this one); and what is broadcast after the
 //! mark [`SETTLED`] it must deliver like any other. All other lives ended: what
-//! they did counts only where a property says "uniform".
+//! they did counts only where a property says "uniform". Every life of a
+//! listener ([`History::listening`]) is judged as a late one.
 //!
 //! Messages are told apart by their bodies: a run that is judged gives each
 //! broadcast its own.
@@ -22,6 +23,7 @@ mod history;
 mod membership;
 mod no_creation;
 mod no_duplication;
+mod perfect_link;
 mod uniform_agreement;
 mod validity;
 
@@ -33,6 +35,7 @@ pub use history::{Broadcast, Delivery, History, Reported};
 pub use membership::decided_by_majority;
 pub use no_creation::no_creation;
 pub use no_duplication::no_duplication;
+pub use perfect_link::{Passed, perfect_link};
 pub use uniform_agreement::uniform_agreement;
 pub use validity::validity;
 
@@ -41,6 +44,10 @@ use thiserror::Error;
 /// The mark after which late lives are owed everything: set by the test, with
 /// [`super::World::mark`], when all that is up has joined.
 pub const SETTLED: &str = "settled";
+
+/// The mark of a life whose components no longer run: see
+/// [`super::World::hang`].
+pub const HUNG: &str = "hung";
 
 /// A property that does not hold.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
