@@ -90,26 +90,27 @@ fn damaged(world: &World, node: NodeIndex) -> Option<String> {
 }
 
 /// Nothing acknowledged is missing when a later life begins to serve, unless
-/// that life has said that it may be; nothing is there twice or was never asked
-/// for.
+/// it was said that it may be, by that life or by one that died between its mark
+/// and its service; nothing is there twice or was never asked for.
 fn durability(world: &World, node: NodeIndex) -> Result<(), Violation> {
     let mut acknowledged = BTreeSet::new();
-    let mut doubtful = None;
+    let mut doubtful = false;
     let name = world.life(node).node;
     for record in world.trace().records().iter().filter(|record| record.life.node == name) {
         let What::Published(event) = &record.what else { continue };
         if let Some(Acknowledged(value)) = event.get() {
             acknowledged.insert(*value);
         } else if let Some(Doubtful) = event.get() {
-            doubtful = Some(record.life);
+            doubtful = true;
         } else if let Some(Recovered(values)) = event.get() {
+            let said = std::mem::take(&mut doubtful);
             let life = world.trace().name(record.life);
             let there: BTreeSet<u64> = values.iter().copied().collect();
             if there.len() < values.len() || there.contains(&0) {
                 return Err(Violation::new("no creation", format!("{life} has {values:?}")));
             }
             let lost: Vec<u64> = acknowledged.difference(&there).copied().collect();
-            if !lost.is_empty() && doubtful != Some(record.life) {
+            if !lost.is_empty() && !said {
                 return Err(Violation::new("durability", format!("{life} lacks {lost:?}, which were acknowledged")));
             }
             acknowledged.retain(|value| there.contains(value)); // said to be lost: once

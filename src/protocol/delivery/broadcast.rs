@@ -239,13 +239,17 @@ impl Broadcast {
                 }
             }
             PeerChange::Ended { life, why } => {
-                if self.peers.get(&life.node).is_some_and(|(current, _)| current == life) {
+                let known = self.peers.get(&life.node).copied();
+                if known.is_some_and(|(current, _)| current == *life) {
                     self.peers.remove(&life.node);
                 }
                 self.window.ended(*life, &mut self.receipts);
                 self.feeds.end(*life);
                 self.seen.remove(life);
-                self.voter_ended(*life, *why, cx);
+                // Of nodes that were never met, only voters' ends are told.
+                if known.is_none_or(|(_, role)| role == PeerRole::Voter) {
+                    self.voter_ended(*life, *why, cx);
+                }
             }
         }
     }

@@ -277,6 +277,31 @@ fn a_listener_is_told_what_it_lacks_of_a_life_that_ended() {
     }
 }
 
+/// n2 is up and was never met. The end of a listener at n1 must not be taken
+/// for n2's: what n2 has not got would be let go.
+#[test]
+fn an_ended_listener_does_not_stand_for_a_voter_that_was_never_met() {
+    for delivery in [Delivery::Reliable, Delivery::UniformCausal] {
+        let mut cluster = Cluster::new(delivery, 3, 4);
+        let (unmet, listener) = (NodeId(2), NodeId(9));
+        cluster.cut.extend([(NodeId(0), unmet), (NodeId(1), unmet), (NodeId(0), listener), (unmet, listener)]);
+        for node in 0..3 {
+            cluster.start(node);
+        }
+        cluster.start_as(9, PeerRole::Listener);
+        cluster.run_for(Duration::from_secs(1));
+        let gone = cluster.crash(9);
+        cluster.end_at(1, gone);
+        cluster.broadcast(1, 10);
+        cluster.run_for(Duration::from_secs(1));
+        let progress = cluster.of(1).progress.expect("reported");
+        assert_eq!((progress.delivered, progress.stable), (1, 0), "{delivery}");
+        cluster.cut.clear();
+        cluster.heal();
+        assert!(has(cluster.of(2), id(delivery, cluster.life(1), 1)), "{delivery}");
+    }
+}
+
 #[test]
 fn a_slow_consumer_slows_the_senders_and_nothing_is_lost() {
     for delivery in [Delivery::BestEffort, Delivery::Reliable, Delivery::Uniform] {
