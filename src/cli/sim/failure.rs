@@ -9,7 +9,8 @@ use serde_json::json;
 
 /// Runs that shrinking may take.
 const RUNS_MAX: usize = 1500;
-/// Lines of a transcript that are shown; the whole is had by replaying.
+/// Lines of a transcript that are shown, its last ones; the whole is had by
+/// replaying.
 const LINES_MAX: usize = 60;
 
 /// What is run again and again.
@@ -78,12 +79,12 @@ impl Failed<'_> {
         terminal.line(&format!("    {}", terminal.paint(Paint::Red, &violation.to_string())));
         terminal.line(&format!("replay: {replay}"));
         let text = shrunk.outcome.trace.transcript();
-        for line in text.lines().take(LINES_MAX) {
-            terminal.line(&terminal.paint(Paint::Dim, line));
+        let before = text.lines().count().saturating_sub(LINES_MAX);
+        if before > 0 {
+            terminal.line(&format!("... {before} before this: replay it"));
         }
-        let more = text.lines().count().saturating_sub(LINES_MAX);
-        if more > 0 {
-            terminal.line(&format!("... {more} more: replay it"));
+        for line in text.lines().skip(before) {
+            terminal.line(&terminal.paint(Paint::Dim, line));
         }
     }
 }

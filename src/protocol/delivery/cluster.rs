@@ -43,7 +43,7 @@ pub(super) struct Cluster {
     pub(super) mutant: Option<Mutant>,
     pub(super) voters: u64,
     pub(super) up: BTreeMap<NodeId, Peer>,
-    lives: BTreeMap<NodeId, u64>,
+    pub(super) lives: BTreeMap<NodeId, u64>,
     /// In flight, per sender, receiver and lane.
     links: BTreeMap<(Life, Life, u8), VecDeque<Bytes>>,
     pub(super) cut: BTreeSet<(NodeId, NodeId)>,

@@ -22,7 +22,7 @@ use crate::id::{Life, NodeId};
 
 /// Closed lives remembered per node, so that a late word about one of them is
 /// recognised; a constant, so memory stays flat.
-const CLOSED_KEPT: usize = 8;
+pub(super) const CLOSED_KEPT: usize = 8;
 
 impl Broadcast {
     /// An origin's life is over: relays what is held of it and reports.

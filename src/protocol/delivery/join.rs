@@ -23,6 +23,7 @@
 
 use super::Guarantee;
 use super::broadcast::{Broadcast, Cx, Timer};
+use super::ended::CLOSED_KEPT;
 use super::message::{Holding, Message};
 use super::voters::Report;
 use crate::component::{Lane, To};
@@ -68,6 +69,7 @@ impl Broadcast {
         holdings: Vec<Holding>,
         cx: Cx<'_, '_>,
     ) {
+        self.adopt_forgotten(&closed, cx);
         for (life, end) in closed {
             self.adopt_closed(life, end, cx);
         }
@@ -130,6 +132,21 @@ impl Broadcast {
         for (origin, seq) in ready {
             self.deliver(origin, seq, origin, cx);
             self.touch(origin);
+        }
+    }
+
+    /// Lives are closed in their order and only the last ones of a node
+    /// remembered: whoever names as many as that has closed all before, and may
+    /// have broadcast what follows from them without naming them.
+    fn adopt_forgotten(&mut self, closed: &[(Life, u64)], cx: Cx<'_, '_>) {
+        let full =
+            closed.chunk_by(|(one, _), (next, _)| one.node == next.node).filter(|lives| lives.len() >= CLOSED_KEPT);
+        for (oldest, _) in full.filter_map(|lives| lives.iter().min()) {
+            let before = self.origins.range(Life::new(oldest.node, 0)..*oldest);
+            let forgotten: Vec<(Life, u64)> = before.map(|(life, origin)| (*life, Broadcast::known(origin))).collect();
+            for (life, end) in forgotten {
+                self.begin_after(life, end, cx);
+            }
         }
     }
 

@@ -1,8 +1,11 @@
 //! Schedules with a story: each opens with what went wrong, or would.
 
+mod listeners;
+mod restarts;
+
 use super::cluster::{CHANNEL, Cluster, History};
 use super::{Delivery, GapWhy, Guarantee};
-use crate::component::{FailedWhy, Item, PeerRole, Target};
+use crate::component::{FailedWhy, Item, Target};
 use crate::id::{Life, MessageId, NodeId};
 use std::time::Duration;
 
@@ -33,93 +36,6 @@ fn every_rung_delivers_to_all_and_reports_progress() {
                 assert_eq!(cluster.core(node).held_bytes(), 0);
                 assert!(history.gaps.is_empty(), "{delivery} {voters}: {:?}", history.gaps);
             }
-        }
-    }
-}
-
-/// n0 and n2 acknowledge, n1 delivers; n1, then n0 restart without memory; n2
-/// crashes. If the restarted ones acknowledged before they were told what n2
-/// holds, the message would be gone.
-#[test]
-fn a_rolling_restart_without_disk_loses_nothing() {
-    let delivery = Delivery::Uniform;
-    let mut cluster = Cluster::started(delivery, 3, 9);
-    let sender = cluster.life(1);
-    // Stability is kept from everyone: n0's acknowledgements do not reach n2.
-    cluster.cut.insert((NodeId(0), NodeId(2)));
-    cluster.broadcast(1, 10);
-    while cluster.arrive() {}
-    let message = id(delivery, sender, 1);
-    assert!(has(cluster.of(1), message));
-    cluster.crash(1);
-    cluster.start(1);
-    cluster.run_for(Duration::from_secs(2));
-    cluster.crash(0);
-    cluster.cut.clear();
-    cluster.start(0);
-    cluster.run_for(Duration::from_secs(2));
-    cluster.crash(2);
-    cluster.run_for(Duration::from_secs(30));
-    assert!(has(cluster.of(1), message), "the first to restart was told before it was counted on");
-    let told = cluster.of(0).gaps.iter().any(|gap| gap.origin == sender);
-    let closed = cluster.core(0).closed.get(&sender) == Some(&1);
-    assert!(told || closed || has(cluster.of(0), message), "what was stable by then is known to have been");
-}
-
-/// n1 acknowledges to the sender alone, restarts, and joins again through three
-/// that lack the message. Then n2, one of these, receives and acknowledges it.
-/// The sender has not met n1's new life, but n2 has, and says so first: else the
-/// sender would count three holders of five where two are left, and both may
-/// crash.
-#[test]
-fn word_of_a_new_life_comes_before_the_acknowledgement_that_would_count_with_the_old_one() {
-    let delivery = Delivery::Uniform;
-    let mut cluster = Cluster::started(delivery, 5, 1);
-    let (sender, old) = (cluster.life(0), cluster.life(1));
-    let others = [NodeId(2), NodeId(3), NodeId(4)];
-    cluster.cut.extend(others.iter().flat_map(|other| [(NodeId(0), *other), (NodeId(1), *other)]));
-    cluster.broadcast(0, 10);
-    while cluster.arrive() {}
-    let message = id(delivery, sender, 1);
-    assert_eq!(cluster.core(0).account_of(message), "2 of 5 voters hold it: n1, this node");
-    cluster.crash(1);
-    cluster.lose_from(old);
-    cluster.cut.retain(|(a, _)| *a == NodeId(0));
-    cluster.cut.insert((NodeId(0), NodeId(1)));
-    cluster.start(1);
-    cluster.run_for(Duration::from_secs(2));
-    assert!(cluster.core(1).joining.joined && !has(cluster.of(1), message));
-    cluster.cut.remove(&(NodeId(0), NodeId(2)));
-    while cluster.arrive() {}
-    assert_eq!(cluster.core(0).account_of(message), "2 of 5 voters hold it: n2, this node");
-    assert!(cluster.of(0).delivered.is_empty());
-    cluster.heal();
-    for node in 0..5 {
-        assert!(has(cluster.of(node), message), "n{node}");
-    }
-}
-
-/// The sender reaches one peer, and restarts before any detector notices.
-#[test]
-fn a_sender_that_reached_one_and_restarted_is_delivered_by_all_or_none() {
-    for delivery in [Delivery::Reliable, Delivery::ReliableCausal, Delivery::Uniform, Delivery::UniformFifo] {
-        for reaches in [true, false] {
-            let mut cluster = Cluster::started(delivery, 3, 5);
-            let sender = cluster.life(0);
-            cluster.broadcast(0, 10);
-            if reaches {
-                for link in cluster.links_between(sender, cluster.life(1)) {
-                    cluster.arrive_on(link, 8);
-                }
-            }
-            cluster.crash(0);
-            cluster.lose_from(sender);
-            cluster.start(0);
-            cluster.heal();
-            for node in [1, 2] {
-                assert_eq!(has(cluster.of(node), id(delivery, sender, 1)), reaches, "{delivery} at n{node}");
-            }
-            assert!(cluster.core(1).origins.len() <= 3, "the ended life's record is gone");
         }
     }
 }
@@ -162,143 +78,6 @@ fn a_peer_down_for_long_holds_back_no_more_than_the_ceiling() {
         cluster.broadcast(0, 10);
         cluster.heal();
         assert_eq!(cluster.of(2).delivered.len(), 1, "{delivery}: it is back");
-    }
-}
-
-#[test]
-fn a_majority_starts_without_the_others_and_a_latecomer_joins() {
-    for delivery in [Delivery::Uniform, Delivery::UniformCausal] {
-        let mut cluster = Cluster::new(delivery, 4, 1);
-        cluster.start(0);
-        cluster.start(1);
-        cluster.broadcast(0, 10);
-        cluster.run_for(Duration::from_secs(5));
-        assert!(!cluster.core(0).joining.joined && cluster.of(0).delivered.is_empty(), "two of four are no majority");
-        cluster.start(2);
-        cluster.run_for(Duration::from_secs(5));
-        assert!(has(cluster.of(2), id(delivery, cluster.life(0), 1)));
-        cluster.start(3);
-        cluster.run_for(Duration::from_secs(5));
-        assert!(has(cluster.of(3), id(delivery, cluster.life(0), 1)), "voters not seen yet are waited for");
-        cluster.heal();
-        assert_eq!(cluster.core(0).held_bytes(), 0);
-    }
-}
-
-/// Two of three restart at once: more than a minority. What the third still
-/// holds is not lost, and nobody waits forever.
-#[test]
-fn two_simultaneous_restarts_neither_block_nor_lose_what_the_third_holds() {
-    let delivery = Delivery::Uniform;
-    for seed in 0..50 {
-        let mut cluster = Cluster::started(delivery, 3, seed);
-        let sender = cluster.life(2);
-        cluster.broadcast(2, 10);
-        let later = cluster.rng.usize(..12);
-        for _ in 0..later {
-            cluster.arrive();
-        }
-        cluster.crash(0);
-        cluster.crash(1);
-        cluster.start(0);
-        cluster.start(1);
-        cluster.broadcast(0, 10);
-        cluster.heal();
-        assert!(has(cluster.of(2), id(delivery, sender, 1)), "seed {seed}");
-        assert!(has(cluster.of(2), id(delivery, cluster.life(0), 1)), "seed {seed}");
-        for node in [0, 1] {
-            let told = cluster.of(node).gaps.iter().any(|gap| gap.origin == sender);
-            assert!(told || has(cluster.of(node), id(delivery, sender, 1)), "seed {seed}");
-        }
-    }
-}
-
-#[test]
-fn a_listener_hears_its_sponsor_and_cannot_broadcast() {
-    for delivery in [Delivery::BestEffort, Delivery::ReliableFifo, Delivery::UniformCausal] {
-        let mut cluster = Cluster::started(delivery, 3, 4);
-        cluster.broadcast(0, 10);
-        cluster.heal();
-        cluster.start_as(9, PeerRole::Listener);
-        cluster.link(NodeId(1), NodeId(9));
-        cluster.run_for(Duration::from_secs(1));
-        for node in 0..3 {
-            cluster.broadcast(node, 10);
-        }
-        cluster.heal();
-        assert_eq!(cluster.of(9).delivered.len(), 3, "{delivery}");
-        cluster.request(9, Target::All, 10, 1);
-        let failed = cluster.of(9).progress.and_then(|progress| progress.failed).map(|failed| failed.why);
-        assert_eq!(failed, Some(FailedWhy::NotAVoter));
-        // Its sponsor dies: another one goes on where this one was.
-        let sponsor = cluster.core(9).listening.sponsor.expect("has one");
-        cluster.crash(sponsor.node.0);
-        for node in [0, 1, 2, 9].into_iter().filter(|node| *node != sponsor.node.0) {
-            cluster.end_at(node, sponsor);
-        }
-        cluster.run_for(Duration::from_secs(1));
-        let before = cluster.of(9).delivered.len();
-        let sender = (0..3).find(|node| *node != sponsor.node.0).expect("two are left");
-        cluster.broadcast(sender, 10);
-        cluster.heal();
-        assert_eq!(cluster.of(9).delivered.len(), before + 1, "{delivery}");
-        assert_eq!(cluster.core(sender).held_bytes(), 0, "nobody's stability waits for a listener");
-    }
-}
-
-/// A listener is cut off; meanwhile its sponsor's life ends with something that
-/// it never fed on. The next life knows of the old one only that it is closed:
-/// unless it says where, the listener never learns that it lacks the last.
-#[test]
-fn a_listener_is_told_what_it_lacks_of_a_life_that_ended() {
-    for delivery in [Delivery::ReliableFifo, Delivery::UniformCausal] {
-        let mut cluster = Cluster::started(delivery, 3, 4);
-        cluster.start_as(9, PeerRole::Listener);
-        let (sponsor, listener) = (NodeId(1), NodeId(9));
-        cluster.cut.extend([(NodeId(0), listener), (NodeId(2), listener)]);
-        cluster.run_for(Duration::from_secs(1));
-        cluster.broadcast(1, 10);
-        cluster.run_for(Duration::from_secs(1));
-        cluster.cut.insert((sponsor, listener));
-        cluster.broadcast(1, 10);
-        cluster.run_for(Duration::from_secs(1));
-        let old = cluster.crash(1);
-        cluster.lose_from(old);
-        cluster.start(1);
-        cluster.run_for(Duration::from_secs(60));
-        assert!(cluster.core(1).closed.contains_key(&old), "{delivery}: nothing is left of it");
-        cluster.cut.remove(&(sponsor, listener));
-        cluster.run_for(Duration::from_secs(1));
-        let (history, last) = (cluster.of(9), id(delivery, old, 2));
-        assert!(has(history, id(delivery, old, 1)), "{delivery}: {:?}", history.delivered);
-        assert!(!has(history, last), "{delivery}: it was cut off");
-        let told = history.gaps.iter().any(|gap| gap.origin == old && (gap.from..=gap.to).contains(&2));
-        assert!(told, "{delivery}: {:?}", history.gaps);
-    }
-}
-
-/// n2 is up and was never met. The end of a listener at n1 must not be taken
-/// for n2's: what n2 has not got would be let go.
-#[test]
-fn an_ended_listener_does_not_stand_for_a_voter_that_was_never_met() {
-    for delivery in [Delivery::Reliable, Delivery::UniformCausal] {
-        let mut cluster = Cluster::new(delivery, 3, 4);
-        let (unmet, listener) = (NodeId(2), NodeId(9));
-        cluster.cut.extend([(NodeId(0), unmet), (NodeId(1), unmet), (NodeId(0), listener), (unmet, listener)]);
-        for node in 0..3 {
-            cluster.start(node);
-        }
-        cluster.start_as(9, PeerRole::Listener);
-        cluster.run_for(Duration::from_secs(1));
-        let gone = cluster.crash(9);
-        cluster.end_at(1, gone);
-        cluster.broadcast(1, 10);
-        cluster.run_for(Duration::from_secs(1));
-        let progress = cluster.of(1).progress.expect("reported");
-        assert_eq!((progress.delivered, progress.stable), (1, 0), "{delivery}");
-        cluster.cut.clear();
-        cluster.heal();
-        assert!(has(cluster.of(2), id(delivery, cluster.life(1), 1)), "{delivery}");
     }
 }
 

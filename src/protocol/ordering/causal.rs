@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// small under any number of lives.
 const CLOSED_KEPT: usize = 8;
 
-/// Closed lives named in dependencies, per node.
+/// Closed lives that had broadcast, named in dependencies, per node.
 const CLOSED_NAMED: usize = 2;
 
 /// The hold-back queue of one node.
@@ -93,11 +93,11 @@ impl Causal {
     /// all that is delivered here. Its own earlier ones go without saying.
     pub fn dependencies(&self, me: Life) -> Dependencies {
         let closed = self.closed.iter().flat_map(|(node, lives)| {
-            let last = lives.iter().rev().take(CLOSED_NAMED);
+            let last = lives.iter().rev().filter(|(_, count)| *count > 0).take(CLOSED_NAMED);
             last.map(|(incarnation, count)| (Life { node: *node, incarnation: *incarnation }, *count))
         });
-        let open = self.delivered.iter().map(|(life, count)| (*life, *count));
-        Dependencies::of(closed.chain(open).filter(|(life, count)| *life != me && *count > 0))
+        let open = self.delivered.iter().map(|(life, count)| (*life, *count)).filter(|(_, count)| *count > 0);
+        Dependencies::of(closed.chain(open).filter(|(life, _)| *life != me))
     }
 
     /// Broadcasts of `life` delivered here.
