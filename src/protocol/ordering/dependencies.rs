@@ -23,10 +23,18 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
-    /// Packs counts of lives; each life once, in any order.
+    /// Packs counts of lives, in any order. Of a life that is named twice, as
+    /// closed and as opened again, the greater count is what was delivered.
     pub fn of(entries: impl IntoIterator<Item = (Life, u64)>) -> Self {
         let mut entries: Vec<(Life, u64)> = entries.into_iter().collect();
-        entries.sort_unstable_by_key(|(life, _)| *life);
+        entries.sort_unstable();
+        entries.dedup_by(|later, before| {
+            let twice = later.0 == before.0;
+            if twice {
+                before.1 = later.1;
+            }
+            twice
+        });
         let mut packed = Vec::with_capacity(20 * entries.len());
         for lives in entries.chunk_by(|(one, _), (next, _)| one.node == next.node) {
             packed.extend_from_slice(&lives[0].0.node.0.to_le_bytes());
@@ -160,6 +168,15 @@ mod tests {
         assert_eq!(Dependencies::checked(packed.into()), None, "one life twice");
         let none = [7u64.to_le_bytes().as_slice(), &[0]].concat();
         assert_eq!(Dependencies::checked(none.into()), None, "a node without lives");
+    }
+
+    /// Else it would be refused wherever it goes, and its sender be mute.
+    #[test]
+    fn a_life_that_is_named_twice_is_packed_once() {
+        let life = Life::new(NodeId(7), 3);
+        let deps = Dependencies::of([(life, 2), (Life::new(NodeId(1), 1), 9), (life, 5), (life, 1)]);
+        assert_eq!(deps, Dependencies::of([(Life::new(NodeId(1), 1), 9), (life, 5)]));
+        assert_eq!(Dependencies::checked(deps.packed().clone()), Some(deps));
     }
 
     #[test]
