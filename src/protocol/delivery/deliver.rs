@@ -156,6 +156,7 @@ impl Broadcast {
             return;
         }
         self.gap(life, from, base, super::GapWhy::BeforeThisLife, cx);
+        self.feeds.skip(life, base);
         let mut ready = Vec::new();
         if let Some(causal) = &mut self.causal {
             causal.skip(life, base, &mut ready);

@@ -39,6 +39,8 @@ struct Feed {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Course {
     Batch(Life, u64, Held),
+    /// This sponsor never delivers the origin's batches up to here.
+    Skip(Life, u64),
     End(Life, u64),
 }
 
@@ -54,6 +56,13 @@ impl Feeds {
     pub(super) fn close(&mut self, origin: Life, end: u64) {
         for feed in self.feeds.values_mut() {
             feed.queue.push_back(Course::End(origin, end));
+        }
+    }
+
+    /// The sponsor itself begins `origin` after `base`: so does who hears from it.
+    pub(super) fn skip(&mut self, origin: Life, base: u64) {
+        for feed in self.feeds.values_mut() {
+            feed.queue.push_back(Course::Skip(origin, base));
         }
     }
 
@@ -96,15 +105,18 @@ impl Broadcast {
         let window = self.config.feed_window_bytes;
         for (listener, feed) in &mut self.feeds.feeds {
             while feed.queued_bytes > window * QUEUED_WINDOWS {
-                if let Some(Course::Batch(_, _, held)) = feed.queue.pop_front() {
-                    feed.queued_bytes -= held.cost();
-                }
+                let oldest = feed.queue.iter().position(|course| matches!(course, Course::Batch(..)));
+                let Some(Course::Batch(_, _, held)) = oldest.and_then(|at| feed.queue.remove(at)) else { break };
+                feed.queued_bytes -= held.cost();
             }
             while feed.sent - feed.acked < window {
                 let Some(course) = feed.queue.pop_front() else { break };
                 let bytes = match course {
                     Course::End(origin, end) => {
                         cx.send(To::Life(*listener), Lane::Data, &Message::FeedEnd { origin, end })
+                    }
+                    Course::Skip(origin, base) => {
+                        cx.send(To::Life(*listener), Lane::Data, &Message::FeedStart(vec![(origin, base)]))
                     }
                     Course::Batch(origin, seq, held) => {
                         feed.queued_bytes -= held.cost();

@@ -95,3 +95,33 @@ fn an_ended_listener_does_not_stand_for_a_voter_that_was_never_met() {
         assert!(has(cluster.of(2), id(delivery, cluster.life(1), 1)), "{delivery}");
     }
 }
+
+/// A sponsor restarts, and its listener asks the new life before that one knows
+/// anything. What it then begins after, the listener will never hear from it.
+#[test]
+fn a_listener_is_told_what_its_sponsor_itself_begins_after() {
+    for delivery in [Delivery::ReliableFifo, Delivery::UniformCausal] {
+        let mut cluster = Cluster::started(delivery, 3, 4);
+        cluster.start_as(9, PeerRole::Listener);
+        let (sponsor, listener) = (NodeId(1), NodeId(9));
+        cluster.cut.extend([(NodeId(0), listener), (NodeId(2), listener)]);
+        cluster.run_for(Duration::from_secs(1));
+        cluster.broadcast(0, 10);
+        cluster.run_for(Duration::from_secs(60));
+        let old = cluster.crash(1);
+        for node in [0, 2] {
+            cluster.end_at(node, old);
+        }
+        cluster.broadcast(0, 10);
+        cluster.run_for(Duration::from_secs(1));
+        cluster.cut.extend([(NodeId(0), sponsor), (sponsor, NodeId(2))]);
+        cluster.start(1);
+        cluster.run_for(Duration::from_secs(1));
+        assert!(cluster.of(9).gaps.is_empty(), "{delivery}: nobody knows yet: {:?}", cluster.of(9).gaps);
+        cluster.cut.remove(&(NodeId(0), sponsor));
+        cluster.cut.remove(&(sponsor, NodeId(2)));
+        cluster.heal();
+        let told = cluster.of(9).gaps.iter().any(|gap| gap.origin == cluster.life(0) && (gap.from, gap.to) == (2, 2));
+        assert!(told, "{delivery}: {:?} {:?}", cluster.of(9).delivered, cluster.of(9).gaps);
+    }
+}
