@@ -175,9 +175,10 @@ impl Broadcast {
         }
     }
 
-    /// Up to where a listener has heard `origin`, or is owed nothing of it.
+    /// Up to where a listener has heard `origin`, or is owed nothing of it: all
+    /// of it, if it ended so long ago that where is forgotten.
     fn heard_upto(&self, origin: Life) -> u64 {
-        let ended = || self.closed_at(origin).flatten();
+        let ended = || self.closed_at(origin).map(|end| end.unwrap_or(u64::MAX));
         self.listening.marks.get(&origin).copied().or_else(ended).unwrap_or(0)
     }
 

@@ -1,8 +1,9 @@
 //! Listeners and their sponsors.
 
 use super::{has, id};
+use crate::codec::BatchBuilder;
 use crate::component::{FailedWhy, PeerRole, Target};
-use crate::id::NodeId;
+use crate::id::{Life, NodeId};
 use crate::protocol::delivery::Delivery;
 use crate::protocol::delivery::cluster::Cluster;
 use std::time::Duration;
@@ -124,4 +125,40 @@ fn a_listener_is_told_what_its_sponsor_itself_begins_after() {
         let told = cluster.of(9).gaps.iter().any(|gap| gap.origin == cluster.life(0) && (gap.from, gap.to) == (2, 2));
         assert!(told, "{delivery}: {:?} {:?}", cluster.of(9).delivered, cluster.of(9).gaps);
     }
+}
+
+/// A life ended, and so many of its node after it that the listener forgot
+/// where. A sponsor that still has it open must not make it deliver it again.
+#[test]
+fn what_a_listener_has_heard_and_forgotten_does_not_come_again() {
+    use crate::codec::{put_head, put_item};
+    use crate::component::{Item, Stamp};
+    use crate::protocol::delivery::cluster::CHANNEL;
+    use crate::protocol::delivery::ended::CLOSED_KEPT;
+    use crate::protocol::delivery::held::Held;
+    use crate::protocol::delivery::message::Message;
+    let mut cluster = Cluster::started(Delivery::UniformCausal, 3, 4);
+    cluster.start_as(9, PeerRole::Listener);
+    cluster.run_for(Duration::from_secs(1));
+    let sponsor = cluster.core(9).listening.sponsor.expect("has one");
+    let past = |incarnation| Life::new(NodeId(0), 100 + incarnation);
+    let mut batch = BatchBuilder::default();
+    batch.push(|out| out.push(7));
+    let held = Held::new(CHANNEL, batch.take().expect("one message"), Stamp::default());
+    let feed = |cluster: &mut Cluster, message: &Message, body: &[u8]| {
+        let mut block = Vec::new();
+        put_item(&mut block, |out| {
+            put_head(out, message);
+            out.extend_from_slice(body);
+        });
+        cluster.step(NodeId(9), vec![Item::Messages { from: sponsor, block: block.into() }]);
+    };
+    let again = Message::Feed { origin: past(0), head: held.head(1) };
+    feed(&mut cluster, &again, held.body());
+    assert_eq!(cluster.of(9).delivered.len(), 1);
+    for incarnation in 0..=CLOSED_KEPT as u64 {
+        feed(&mut cluster, &Message::FeedEnd { origin: past(incarnation), end: 1 }, &[]);
+    }
+    feed(&mut cluster, &again, held.body());
+    assert_eq!(cluster.of(9).delivered.len(), 1);
 }
