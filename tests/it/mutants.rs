@@ -19,7 +19,7 @@ pub struct Row {
 }
 
 /// Where rows come from; each panics if one of its bugs is not caught.
-const PROVIDERS: &[fn() -> Vec<Row>] = &[simulated];
+const PROVIDERS: &[fn() -> Vec<Row>] = &[simulated, crate::models::mutants::rows];
 
 /// Every property that is promised by now.
 const PROPERTIES: &[&str] = &[
@@ -32,6 +32,7 @@ const PROPERTIES: &[&str] = &[
     "reliable: no duplication",
     "reliable: no creation",
     "reliable: agreement",
+    "uniform: no creation",
     "uniform: uniform agreement",
     "FIFO: order",
     "causal: order",

@@ -58,7 +58,7 @@ mod causal;
 mod checked;
 mod fifo;
 mod link;
-mod mutants;
+pub mod mutants;
 mod reliable;
 mod scope;
 mod step;
