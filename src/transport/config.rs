@@ -85,7 +85,8 @@ pub struct Credentials {
     pub keys: KeyPair,
     /// Keys that may link; `None` lets everyone in who has the secret.
     pub allowed: Option<BTreeSet<PublicKey>>,
-    /// Names that are bound to a key.
+    /// Names that are bound to a key, and with each name the id that follows
+    /// from it. A pinned key is allowed too, for its name.
     pub pinned: BTreeMap<String, PublicKey>,
 }
 
@@ -95,14 +96,16 @@ impl Credentials {
         Credentials { secret, keys, allowed: None, pinned: BTreeMap::new() }
     }
 
-    /// Whether the node named `name` may link with this key.
-    pub(super) fn admits(&self, name: &str, key: &PublicKey) -> Result<(), Refusal> {
-        let pinned = self.pinned.get(name);
-        let listed = self.allowed.as_ref().is_none_or(|allowed| allowed.contains(key) || pinned == Some(key));
-        if listed && pinned.is_none_or(|pinned| pinned == key) {
-            return Ok(());
+    /// Whether the node named `name` with this id may link with this key.
+    pub(super) fn admits(&self, name: &str, id: NodeId, key: &PublicKey) -> Result<(), Refusal> {
+        // another name with a pinned one's id would be taken for it
+        let pin = self.pinned.iter().find(|(pinned, _)| *pinned == name || NodeId::from_name(pinned) == id);
+        match (pin, &self.allowed) {
+            (Some((_, pinned)), _) if pinned == key => Ok(()),
+            (Some((name, _)), _) => Err(Refusal::PinnedKey { name: name.clone(), key: key.to_string() }),
+            (None, Some(allowed)) if !allowed.contains(key) => Err(Refusal::UnknownKey { key: key.to_string() }),
+            (None, _) => Ok(()),
         }
-        Err(Refusal::UnknownKey { key: key.to_string() })
     }
 }
 

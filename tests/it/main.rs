@@ -21,6 +21,9 @@ mod models;
 mod mutants;
 mod node_api;
 mod node_bad_input;
+mod pinning;
+#[cfg(feature = "cli")]
+mod process;
 mod requests;
 mod resolver;
 mod sim_delivery;
