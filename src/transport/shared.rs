@@ -8,6 +8,7 @@ use super::handshake::{Agreed, Failure};
 use super::hello::{Hello, Refusal};
 use super::keys::PublicKey;
 use super::peer::{Connection, Peer, Who, lock};
+use super::planted::Planted;
 use super::reader::Reading;
 use crate::component::{EndedWhy, PeerChange};
 use crate::id::{Kind, Life};
@@ -66,6 +67,7 @@ pub(super) struct Shared {
     pub(super) mine: Hello,
     pub(super) security: Security,
     pub(super) limits: Limits,
+    pub(super) planted: Planted,
     pub(super) dialects: Vec<(&'static [u8], Kind)>,
     pub(super) counters: Counts,
     pub(super) crew: Crew,
