@@ -24,6 +24,7 @@ mod node_bad_input;
 mod pinning;
 #[cfg(feature = "cli")]
 mod process;
+mod proxy;
 mod requests;
 mod resolver;
 mod sim_delivery;
