@@ -15,6 +15,8 @@ mod contract_raft;
 mod contract_stream;
 mod disk_conformance;
 mod examples;
+#[cfg(feature = "cli")]
+mod faulty_links;
 mod layers;
 mod members;
 mod models;

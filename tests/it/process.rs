@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -32,6 +32,7 @@ impl Port {
 /// A running `nodewright node --json`; killed when dropped.
 pub(crate) struct Process {
     child: Child,
+    orders: Option<ChildStdin>,
     lines: Receiver<Value>,
     log: Arc<Mutex<String>>,
 }
@@ -45,10 +46,25 @@ impl Drop for Process {
 
 impl Process {
     pub(crate) fn start(args: &[&str]) -> Process {
+        Self::spawn(Self::command(args).stdin(Stdio::null()))
+    }
+
+    /// One that takes orders, with these variables. Dies with the thread that
+    /// started it.
+    pub(crate) fn supervised(args: &[&str], variables: &[(&str, &str)]) -> Process {
+        let mut command = Self::command(args);
+        Self::spawn(command.arg("--supervised").stdin(Stdio::piped()).envs(variables.iter().copied()))
+    }
+
+    fn command(args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
         command.args(["node", "--json"]).args(args).env("RUST_LOG", "info");
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the command starts");
+        command
+    }
+
+    fn spawn(command: &mut Command) -> Process {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+        let orders = child.stdin.take();
         let (sender, lines) = channel();
         let (stdout, stderr) = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
         std::thread::spawn(move || {
@@ -65,7 +81,7 @@ impl Process {
                 *logged.lock().expect("no panic") += &(line + "\n");
             }
         });
-        Process { child, lines, log }
+        Process { child, orders, lines, log }
     }
 
     /// Reads what it prints until a line is as wanted.
@@ -93,16 +109,27 @@ impl Process {
         self.log.lock().expect("no panic").clone()
     }
 
-    /// Stops it as Ctrl-C does, and waits for its orderly end.
-    pub(crate) fn stop(mut self) {
-        self.interrupt();
-        let status = self.child.wait().expect("it ends");
-        assert!(status.success(), "{status}: {}", self.log());
+    /// What it printed since this was last asked.
+    pub(crate) fn printed(&self) -> impl Iterator<Item = Value> {
+        self.lines.try_iter()
     }
 
-    /// Sends what Ctrl-C sends.
-    pub(crate) fn interrupt(&self) {
+    /// Gives a supervised node an order.
+    pub(crate) fn order(&mut self, order: &str) {
+        let orders = self.orders.as_mut().expect("it is supervised");
+        writeln!(orders, "{order}").unwrap_or_else(|error| panic!("it is gone: {error}\n{}", self.log()));
+    }
+
+    /// Stops it as Ctrl-C does, and waits for its orderly end.
+    pub(crate) fn stop(self) {
         let id = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it runs");
+        self.ended();
+    }
+
+    /// Waits for its orderly end.
+    pub(crate) fn ended(mut self) {
+        let status = self.child.wait().expect("it ends");
+        assert!(status.success(), "{status}: {}", self.log());
     }
 }
