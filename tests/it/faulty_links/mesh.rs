@@ -52,8 +52,8 @@ impl Drop for Mesh {
 
 impl Mesh {
     /// Starts the nodes and waits until all are linked.
-    pub(super) fn start(seed: u64) -> Self {
-        let dir = std::env::temp_dir().join(format!("nodewright-faulty-links-{}", std::process::id()));
+    pub(super) fn start(delivery: &str, seed: u64) -> Self {
+        let dir = std::env::temp_dir().join(format!("nodewright-faulty-{delivery}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(dir.join("records")).expect("a directory");
         let secret = ClusterSecret::generate().expect("random");
@@ -71,7 +71,7 @@ impl Mesh {
                 &[
                     &["--name", NAMES[node], "--listen", &ports[node].address.to_string()],
                     &["--peers", &peers.join(","), "--secret-file", &path("secret"), "--record", &path("records")][..],
-                    &["--rate", "100", "--size", "200"],
+                    &["--rate", "100", "--size", "200", "--delivery", delivery],
                 ]
                 .concat(),
                 // A stall is long for a slow machine: it is not to end a life.
