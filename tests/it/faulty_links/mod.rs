@@ -51,6 +51,8 @@ fn three_processes_over_faulty_links_lose_duplicate_and_reorder_nothing() {
 }
 
 /// Best effort adds nothing to its links: what they lose or reorder is lost.
+/// (Links that do not go back after a cut, and take what comes early, are found
+/// here and not above, where uniform delivery repairs what they lost.)
 #[test]
 fn links_alone_lose_duplicate_and_reorder_nothing() {
     let mut mesh = Mesh::start("best_effort.fifo", SEED);
