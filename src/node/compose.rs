@@ -207,7 +207,11 @@ impl Node {
             );
         }
         if self.secret.is_none() {
-            for (call, set) in [("key_file", self.key_file.is_some()), ("allow_keys", self.allowed_keys.is_some())] {
+            for (call, set) in [
+                ("key_file", self.key_file.is_some()),
+                ("allow_keys", self.allowed_keys.is_some()),
+                ("pin_key", !self.pinned_keys.is_empty()),
+            ] {
                 if set {
                     bad(
                         format!(".{call}(..)"),
@@ -215,6 +219,19 @@ impl Node {
                         ".secret_file(\"cluster.secret\")",
                     );
                 }
+            }
+        }
+        // A pin that misses its name protects nobody. Where an address stands
+        // without a name, any may be meant.
+        let known: Option<Vec<_>> = self.peers.iter().chain(&self.joins).map(|peer| peer.name.as_deref()).collect();
+        let known = known.filter(|known| !known.is_empty()).unwrap_or_default();
+        for (name, _) in &self.pinned_keys {
+            if !known.is_empty() && *name != self.name && !known.contains(&name.as_str()) {
+                bad(
+                    format!(".pin_key({name:?}, ..)"),
+                    format!("nobody has this name: the peers are {}", known.join(", ")),
+                    "pin one of these; the key of a listener belongs into .allow_keys([..])",
+                );
             }
         }
         faults

@@ -121,6 +121,12 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(str::to_string)).collect()
 }
 
+/// Names and keys of a list of `name@key`.
+fn pins(value: &Value) -> Option<Vec<(String, String)>> {
+    let pin = |text: String| text.split_once('@').map(|(name, key)| (name.trim().to_string(), key.trim().to_string()));
+    texts(value)?.into_iter().map(pin).collect()
+}
+
 /// The durations of a table with exactly these fields.
 fn times<const N: usize>(value: &Value, names: [&str; N]) -> Option<[Duration; N]> {
     let table = value.as_table().filter(|table| table.len() == N)?;
@@ -193,6 +199,11 @@ pub(super) const KEYS: &[Key] = keys! {
     allow_keys Shape::List("nwp1-0000000000000000000000000000000000000000000000000000000000000000"), None,
         "Public keys that may link; without it everyone who has the secret. Needs 'secret_file'.",
         |node, value| with(node, texts(value), Node::allow_keys);
+    pin_key Shape::List("beta@nwp1-0000000000000000000000000000000000000000000000000000000000000000"), None,
+        "Names bound to public keys: another key under such a name is refused. Needs 'secret_file'.",
+        |node, value| with(node, pins(value), |node, pins| {
+            pins.into_iter().fold(node, |node, (name, key)| node.pin_key(name, key))
+        });
     insecure Shape::Flag, Some("false"),
         "Links are not sealed: everyone who reaches the port may link, read and write.",
         |node, value| flag(node, value, Node::insecure);

@@ -96,8 +96,17 @@ impl Node {
         let keys = self.keys();
         match (secret, keys) {
             (Ok(secret), Ok(keys)) => {
+                let own = self.pinned_keys.iter().find(|(name, key)| *name == self.name && *key != keys.public());
+                if let Some((name, pinned)) = own {
+                    return Err(bad(
+                        format!(".pin_key({name:?}, \"{pinned}\")"),
+                        format!("this node's own key is {}", keys.public()),
+                        ".key_file(\"node.key\") with the private key of what is pinned, or pin this one",
+                    ));
+                }
                 let mut credentials = Credentials::new(secret, keys);
                 credentials.allowed = self.allowed_keys.clone();
+                credentials.pinned = self.pinned_keys.iter().cloned().collect();
                 Ok(Security::Secured(Arc::new(credentials)))
             }
             (secret, keys) => Err([secret.err(), keys.err()].into_iter().flatten().flatten().collect()),

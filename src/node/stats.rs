@@ -87,6 +87,7 @@ impl Stats {
                 let counted = links.counters();
                 json!({
                     "refused": counted.refused,
+                    "impostors": counted.impostors,
                     "sessions": counted.sessions,
                     "bytes_in": counted.bytes_in,
                     "bytes_out": counted.bytes_out,

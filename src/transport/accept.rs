@@ -10,6 +10,7 @@ use super::admission::Via;
 use super::dial::configure;
 use super::handshake::{self, MAGIC};
 use super::peer::lock;
+use super::planted::Mutant;
 use super::shared::Shared;
 use crate::id::Kind;
 use std::collections::VecDeque;
@@ -20,6 +21,8 @@ use std::time::{Duration, Instant};
 
 /// How long to wait when the system has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
+/// Of a planted bug.
+const FOREVER: Duration = Duration::from_secs(3600);
 
 /// Accepts until the links stop.
 pub(super) fn accept_loop(shared: &Arc<Shared>, listener: &TcpListener) {
@@ -38,7 +41,8 @@ pub(super) fn accept_loop(shared: &Arc<Shared>, listener: &TcpListener) {
             }
         };
         let stream = Arc::new(stream);
-        if half_open.enter(&stream, shared.limits.half_open_max) {
+        let unbounded = shared.planted.is(Mutant::HalfOpenUnbounded);
+        if half_open.enter(&stream, if unbounded { usize::MAX } else { shared.limits.half_open_max }) {
             shared.counters.refused("pushed out half-open");
         }
         let half_open = half_open.clone();
@@ -57,7 +61,8 @@ enum Sniffed {
 }
 
 fn welcome(shared: &Arc<Shared>, stream: Arc<TcpStream>, remote: SocketAddr, half_open: &HalfOpen) {
-    let deadline = Instant::now() + shared.limits.handshake_within;
+    let forever = shared.planted.is(Mutant::DeadlineNotKept);
+    let deadline = Instant::now() + if forever { FOREVER } else { shared.limits.handshake_within };
     let mut first = Vec::new();
     let sniffed = configure(&stream, shared)
         .and_then(|()| sniff(&stream, deadline, &shared.dialects, &mut first))

@@ -149,7 +149,7 @@ impl Book {
             return Err(Refusal::BlockBytes { theirs, ours });
         }
         if let (Security::Secured(credentials), Some(key)) = (&self.security, &key) {
-            credentials.admits(&hello.name, key)?;
+            credentials.admits(&hello.name, life.node, key)?;
         }
         if let Some(ended) = self.ended.get(&life.node).filter(|ended| **ended >= life.incarnation) {
             return Err(Refusal::Ended { at_least: ended.0 + 1 });

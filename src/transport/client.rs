@@ -124,7 +124,7 @@ impl ClientLink {
         };
         let agreed = handshake::dial(&socket, security, &mine, deadline, |hello, key| {
             if let (Security::Secured(credentials), Some(key)) = (security, &key) {
-                credentials.admits(&hello.name, key)?;
+                credentials.admits(&hello.name, hello.life.node, key)?;
             }
             Ok(hello)
         })?;

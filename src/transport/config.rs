@@ -2,6 +2,7 @@
 
 use super::Refusal;
 use super::keys::{ClusterSecret, KeyPair, PublicKey};
+use super::planted::{Mutant, Planted};
 use crate::id::{Kind, Life, NodeId};
 use crate::protocol::link;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,8 @@ pub struct Config {
     pub link: link::Config,
     /// The zero of [`crate::time::Time`].
     pub origin: Instant,
+    #[cfg(test)]
+    pub(crate) planted: Planted,
 }
 
 impl Config {
@@ -60,7 +63,17 @@ impl Config {
             dialects: Vec::new(),
             link: link::Config::default(),
             origin: Instant::now(),
+            #[cfg(test)]
+            planted: Planted::default(),
         }
+    }
+
+    pub(super) fn planted(&self) -> Planted {
+        #[cfg(test)]
+        let planted = self.planted;
+        #[cfg(not(test))]
+        let planted = Planted::default();
+        planted
     }
 }
 
@@ -85,24 +98,46 @@ pub struct Credentials {
     pub keys: KeyPair,
     /// Keys that may link; `None` lets everyone in who has the secret.
     pub allowed: Option<BTreeSet<PublicKey>>,
-    /// Names that are bound to a key.
+    /// Names that are bound to a key, and with each name the id that follows
+    /// from it. A pinned key is allowed too, for its name.
     pub pinned: BTreeMap<String, PublicKey>,
+    #[cfg(test)]
+    pub(super) planted: Planted,
 }
 
 impl Credentials {
     /// The secret is enough.
     pub fn new(secret: ClusterSecret, keys: KeyPair) -> Self {
-        Credentials { secret, keys, allowed: None, pinned: BTreeMap::new() }
+        Credentials {
+            secret,
+            keys,
+            allowed: None,
+            pinned: BTreeMap::new(),
+            #[cfg(test)]
+            planted: Planted::default(),
+        }
     }
 
-    /// Whether the node named `name` may link with this key.
-    pub(super) fn admits(&self, name: &str, key: &PublicKey) -> Result<(), Refusal> {
-        let pinned = self.pinned.get(name);
-        let listed = self.allowed.as_ref().is_none_or(|allowed| allowed.contains(key) || pinned == Some(key));
-        if listed && pinned.is_none_or(|pinned| pinned == key) {
-            return Ok(());
+    pub(super) fn planted(&self) -> Planted {
+        #[cfg(test)]
+        let planted = self.planted;
+        #[cfg(not(test))]
+        let planted = Planted::default();
+        planted
+    }
+
+    /// Whether the node named `name` with this id may link with this key.
+    pub(super) fn admits(&self, name: &str, id: NodeId, key: &PublicKey) -> Result<(), Refusal> {
+        // another name with a pinned one's id would be taken for it
+        let pin = self.pinned.iter().find(|(pinned, _)| *pinned == name || NodeId::from_name(pinned) == id);
+        match (pin, &self.allowed) {
+            (Some((_, pinned)), _) if pinned == key => Ok(()),
+            (Some(_), _) if self.planted().is(Mutant::PinNotConsulted) => Ok(()),
+            (Some((name, _)), _) => Err(Refusal::PinnedKey { name: name.clone(), key: key.to_string() }),
+            (None, Some(_)) if self.planted().is(Mutant::AllowListNotConsulted) => Ok(()),
+            (None, Some(allowed)) if !allowed.contains(key) => Err(Refusal::UnknownKey { key: key.to_string() }),
+            (None, _) => Ok(()),
         }
-        Err(Refusal::UnknownKey { key: key.to_string() })
     }
 }
 

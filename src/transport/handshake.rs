@@ -12,6 +12,7 @@
 use super::Security;
 use super::hello::{Hello, Refusal, Third, Verdict, WIRE_VERSION};
 use super::keys::{PublicKey, resolver};
+use super::planted::Mutant;
 use super::seal::{Broken, Seal};
 use super::wire::Wire;
 use serde::{Serialize, de::DeserializeOwned};
@@ -180,7 +181,8 @@ pub(super) fn accept<T>(
         return refuse(OTHER_VERSION, Refusal::Version { theirs: preamble[4], ours: WIRE_VERSION });
     }
     let secured = matches!(security, Security::Secured(_));
-    let Some(mode) = Mode::from_u8(preamble[5]).filter(|mode| secured == (*mode != Mode::Plain)) else {
+    let admitted = |mode: &Mode| secured == (*mode != Mode::Plain) || is(security, Mutant::UnsealedAdmitted);
+    let Some(mode) = Mode::from_u8(preamble[5]).filter(admitted) else {
         return refuse(OTHER_MODE, Refusal::Mode);
     };
     let mut noise = Machine::new(security, mode, &preamble, false)?;
@@ -207,6 +209,10 @@ pub(super) fn accept<T>(
     wire.write(&message)?;
     let judged = judged.map_err(Failure::Refusing)?;
     Ok(Agreed { seal, send_nonce, receive_nonce: 0, judged })
+}
+
+fn is(security: &Security, mutant: Mutant) -> bool {
+    matches!(security, Security::Secured(credentials) if credentials.planted().is(mutant))
 }
 
 fn preamble(last: u8) -> [u8; PREAMBLE] {
@@ -251,10 +257,11 @@ impl Machine {
             return Ok(Machine::Plain);
         };
         let params: NoiseParams = name.parse().map_err(|_| Broken)?;
+        let secret = if is(security, Mutant::SecretNotMixed) { [0; 32] } else { credentials.secret.0 };
         let build = || {
             let builder = Builder::with_resolver(params, Box::new(resolver()))
                 .prologue(prologue)?
-                .psk(0, &credentials.secret.0)?
+                .psk(0, &secret)?
                 .local_private_key(&credentials.keys.private)?;
             if dialling { builder.build_initiator() } else { builder.build_responder() }
         };

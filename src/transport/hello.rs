@@ -86,10 +86,20 @@ pub enum Refusal {
     /// A message of the handshake does not open: damaged, replayed or forged.
     #[error("a handshake message is damaged, replayed or forged")]
     Garbled,
-    /// The static key is not allowed, or not the one pinned to the name.
-    #[error("the key {key} is not allowed for this name: add it to the allowed keys")]
+    /// The static key is not allowed.
+    #[error("the key {key} is not allowed: add it to the allowed keys")]
     UnknownKey {
         /// Its text form.
+        key: String,
+    },
+    /// The static key is not the one pinned to the name.
+    #[error(
+        "the key {key} is not the one pinned to {name}: another node took the name, or its key changed and the pin did not"
+    )]
+    PinnedKey {
+        /// The pinned name.
+        name: String,
+        /// The text form of the refused key.
         key: String,
     },
     /// Two running nodes have one id.
@@ -173,6 +183,7 @@ impl Refusal {
             Refusal::WrongSecret => "wrong secret",
             Refusal::Garbled => "garbled handshake",
             Refusal::UnknownKey { .. } => "unknown key",
+            Refusal::PinnedKey { .. } => "not the pinned key",
             Refusal::NameClash { .. } => "name clash",
             Refusal::Ended { .. } => "life ended",
             Refusal::Outlived { .. } => "life outlived",

@@ -51,6 +51,7 @@ impl Links {
         if !voter {
             config.peers.clear(); // a listener links to a sponsor only
         }
+        let planted = config.planted();
         let mine = hello(&config, local, voters)?;
         let book = Book::new(&config, mine.clone(), Clock(config.origin));
         let (herald, told) = flume::unbounded::<Tell>(); // one entry for each life that ends
@@ -62,6 +63,7 @@ impl Links {
             mine,
             security: config.security,
             limits: config.limits,
+            planted,
             dialects: config.dialects,
             counters: Counts::default(),
             crew: Crew::default(),

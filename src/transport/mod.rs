@@ -26,6 +26,7 @@ mod hello;
 pub mod keys;
 mod links;
 mod peer;
+mod planted;
 mod reader;
 mod report;
 mod seal;

@@ -9,6 +9,7 @@
 
 use super::Inbound;
 use super::peer::{Peer, Received};
+use super::planted::Mutant;
 use super::seal::{LENGTH, Seal, record_bytes};
 use super::shared::Shared;
 use crate::component::EndedWhy;
@@ -50,7 +51,8 @@ impl Reading {
             sound &= frames.split();
             if !frames.whole.is_empty() {
                 let gate = super::peer::lock(&peer.gate);
-                match peer.receive(self.epoch, &mut frames.whole, &mut blocks, &mut credits) {
+                let epoch = if shared.planted.is(Mutant::OldReaderDelivers) { peer.sessions() } else { self.epoch };
+                match peer.receive(epoch, &mut frames.whole, &mut blocks, &mut credits) {
                     Received::Stale => break,
                     received => {
                         if !blocks.is_empty() || !credits.is_empty() {

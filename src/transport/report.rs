@@ -39,6 +39,9 @@ pub struct PeerInfo {
 pub struct Counters {
     /// Handshakes refused, by either side, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+    /// Handshakes refused here because the key was not the one pinned to the
+    /// name, by name.
+    pub impostors: BTreeMap<String, u64>,
     /// Sessions begun; all but the first with each peer are reconnects.
     pub sessions: u64,
     /// Sessions cut because of bytes that are no frame.
@@ -84,6 +87,7 @@ impl Links {
         let counts = &self.shared.counters;
         let mut sum = Counters {
             refused: lock(&counts.refused).clone(),
+            impostors: lock(&counts.impostors).clone(),
             sessions: counts.sessions.load(Ordering::Relaxed),
             malformed: counts.malformed.load(Ordering::Relaxed),
             ..Counters::default()

@@ -8,6 +8,7 @@ use super::handshake::{Agreed, Failure};
 use super::hello::{Hello, Refusal};
 use super::keys::PublicKey;
 use super::peer::{Connection, Peer, Who, lock};
+use super::planted::Planted;
 use super::reader::Reading;
 use crate::component::{EndedWhy, PeerChange};
 use crate::id::{Kind, Life};
@@ -21,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 pub(super) struct Counts {
     /// Refused handshakes by reason.
     pub(super) refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// Refused here because of another key than the pinned one, by pinned name.
+    pub(super) impostors: Mutex<BTreeMap<String, u64>>,
     pub(super) malformed: AtomicU64,
     pub(super) sessions: AtomicU64,
 }
@@ -30,6 +33,14 @@ impl Counts {
     pub(super) fn refused(&self, reason: &'static str) -> u64 {
         let mut refused = lock(&self.refused);
         let count = refused.entry(reason).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// Counts one that came under a pinned name with another key.
+    fn impostor(&self, name: &str) -> u64 {
+        let mut impostors = lock(&self.impostors);
+        let count = impostors.entry(name.to_string()).or_default();
         *count += 1;
         *count
     }
@@ -56,6 +67,7 @@ pub(super) struct Shared {
     pub(super) mine: Hello,
     pub(super) security: Security,
     pub(super) limits: Limits,
+    pub(super) planted: Planted,
     pub(super) dialects: Vec<(&'static [u8], Kind)>,
     pub(super) counters: Counts,
     pub(super) crew: Crew,
@@ -189,7 +201,10 @@ impl Shared {
             Failure::Refused(refusal) => (refusal, false),
             Failure::Refusing(refusal) => (refusal, true),
         };
-        let count = self.counters.refused(refusal.name());
+        let mut count = self.counters.refused(refusal.name());
+        if let (true, Refusal::PinnedKey { name, .. }) = (by_us, refusal) {
+            count = self.counters.impostor(name); // each name is to be seen in the log
+        }
         let side = if by_us { "refused" } else { "is refused by" };
         let level = match refusal {
             Refusal::OtherDial | Refusal::Myself | Refusal::Stopping => log::Level::Debug,

@@ -15,12 +15,18 @@ mod contract_raft;
 mod contract_stream;
 mod disk_conformance;
 mod examples;
+#[cfg(feature = "cli")]
+mod faulty_links;
 mod layers;
 mod members;
 mod models;
 mod mutants;
 mod node_api;
 mod node_bad_input;
+mod pinning;
+#[cfg(feature = "cli")]
+mod process;
+mod proxy;
 mod requests;
 mod resolver;
 mod sim_delivery;

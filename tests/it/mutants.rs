@@ -1,6 +1,9 @@
 //! Planted bugs: for every property there is one that its check catches, by
 //! that property's name. A check that cannot fail is a defect.
 //!
+//! The bugs of the transport's gate are in builds for tests alone, and stand
+//! beside their tests in `src/transport/planted`.
+//!
 //! One table: `cargo test --test it mutants -- --nocapture` shows it.
 
 use nodewright::scenario;

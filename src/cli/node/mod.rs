@@ -55,6 +55,15 @@ pub(crate) struct Args {
     /// The cluster secret; needed to listen on anything but loopback
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
+    /// This node's private key, where others list or pin its public half
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<String>,
+    /// Public keys that may link, separated by commas; everyone who has the secret, if not said
+    #[arg(long, value_name = "KEY,...")]
+    allow_keys: Option<String>,
+    /// Names bound to public keys, separated by commas; another key under such a name is refused
+    #[arg(long, value_name = "NAME@KEY,...")]
+    pin_key: Option<String>,
     #[command(flatten)]
     demo: Demo,
     /// One JSON object a line
@@ -154,6 +163,9 @@ fn composed(args: &Args) -> Result<Node, Failure> {
         ("LISTEN", &args.listen),
         ("HAS_PEERS", &args.peers),
         ("SECRET_FILE", &args.secret_file),
+        ("KEY_FILE", &args.key_file),
+        ("ALLOW_KEYS", &args.allow_keys),
+        ("PIN_KEY", &args.pin_key),
     ];
     let said = said.into_iter().filter_map(|(key, value)| Some((format!("NODEWRIGHT_{key}"), value.clone()?)));
     let config = file.map_err(Failure::usage)?.with_environment(&OWN_VARIABLES).with_variables(said, &[]);

@@ -1,6 +1,6 @@
 //! Where a node listens, who may link, and whom it knows.
 
-use super::{Node, Secret};
+use super::{Node, Secret, name_fault};
 use crate::transport::keys::{ClusterSecret, PublicKey};
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -49,6 +49,44 @@ impl Node {
         let keys = keys.into_iter().filter_map(|key| self.read::<PublicKey>("allow_keys", key.as_ref(), "nwp1-..."));
         let keys: Vec<_> = keys.collect();
         self.allowed_keys.get_or_insert_default().extend(keys);
+        self
+    }
+
+    /// Binds a name to a public key (`nwp1-...`): who comes under this name, or
+    /// with the id that follows from it, with another key is refused, counted
+    /// and named. A pinned key needs no place in [`Node::allow_keys`]. The own
+    /// name may be pinned, so that all nodes have the same list; its key must
+    /// then be this node's.
+    ///
+    /// A pin keeps others from a name. That nobody takes a voter's place under
+    /// another name is said by `name@host:port` in [`Node::has_peers`].
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use nodewright::transport::keys::{ClusterSecret, KeyPair};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let beta = KeyPair::generate()?.public().to_string(); // printed by `nodewright keygen` on beta
+    /// let node = Node::new("alpha", 0, 5)
+    ///     .secret(ClusterSecret::generate()?)
+    ///     .has_peers(["beta@127.0.0.1:8888"])
+    ///     .pin_key("beta", beta);
+    /// assert!(node.plan().is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pin_key(mut self, name: impl Into<String>, key: impl AsRef<str>) -> Self {
+        let (name, key) = (name.into(), key.as_ref());
+        let doubled = self.pinned_keys.iter().any(|(pinned, _)| *pinned == name);
+        let fault = name_fault(&name).or_else(|| doubled.then(|| "this name is pinned already".to_string()));
+        let read = key.parse::<PublicKey>().map_err(|error| error.to_string());
+        let call = format!(".pin_key({name:?}, {key:?})");
+        for problem in fault.iter().chain(read.as_ref().err()) {
+            self.bad(&call, problem, ".pin_key(\"beta\", \"nwp1-...\"), once for each name");
+        }
+        if let (None, Ok(key)) = (fault, read) {
+            self.pinned_keys.push((name, key));
+        }
         self
     }
 

@@ -35,6 +35,7 @@ pub struct Node {
     pub(in crate::node) secret: Option<Secret>,
     pub(in crate::node) key_file: Option<PathBuf>,
     pub(in crate::node) allowed_keys: Option<BTreeSet<PublicKey>>,
+    pub(in crate::node) pinned_keys: Vec<(String, PublicKey)>,
     pub(in crate::node) insecure: bool,
     pub(in crate::node) peers: Vec<PeerAddr>,
     pub(in crate::node) joins: Vec<PeerAddr>,
@@ -76,6 +77,7 @@ impl Node {
             secret: None,
             key_file: None,
             allowed_keys: None,
+            pinned_keys: Vec::new(),
             insecure: false,
             peers: Vec::new(),
             joins: Vec::new(),
@@ -92,15 +94,7 @@ impl Node {
             faults: Vec::new(),
             name,
         };
-        let problem = match &node.name {
-            name if name.is_empty() => Some("the name is empty".to_string()),
-            name if name.len() > NAME_BYTES_MAX => Some(format!("the name has more than {NAME_BYTES_MAX} bytes")),
-            name if name.contains(|c: char| c.is_control() || c.is_whitespace() || "@/\\".contains(c)) => {
-                Some("the name has blanks, control characters, '@' or '/'".to_string())
-            }
-            _ => None,
-        };
-        if let Some(problem) = problem {
+        if let Some(problem) = name_fault(&node.name) {
             node.bad(format!("Node::new({:?}, ..)", node.name), problem, "Node::new(\"alpha\", 8888, 5)");
         }
         node
@@ -134,5 +128,18 @@ impl Node {
 
     pub(in crate::node) fn app_manifest(&self) -> Manifest {
         self.callbacks.manifest(&self.asked_deliveries())
+    }
+}
+
+/// Why no node can have this name.
+fn name_fault(name: &str) -> Option<String> {
+    if name.is_empty() {
+        Some("the name is empty".to_string())
+    } else if name.len() > NAME_BYTES_MAX {
+        Some(format!("the name has more than {NAME_BYTES_MAX} bytes"))
+    } else if name.contains(|c: char| c.is_control() || c.is_whitespace() || "@/\\".contains(c)) {
+        Some("the name has blanks, control characters, '@' or '/'".to_string())
+    } else {
+        None
     }
 }

@@ -1,6 +1,7 @@
 //! Links over real sockets, on loopback with the system's ports: what the
 //! tests share.
 
+mod altered;
 mod clients;
 mod links;
 mod refusals;

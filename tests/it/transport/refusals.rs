@@ -115,7 +115,8 @@ fn a_key_that_is_not_listed_or_not_the_pinned_one_is_refused() {
     a.allowed = None; // the pin alone
     let (one, _other) =
         two(|config| config.security = Security::Secured(Arc::new(a)), |config| config.security = secured(&secret));
-    wait_refused(&one, "unknown key");
+    wait_refused(&one, "not the pinned key");
+    assert!(one.links.counters().impostors["beta"] > 0);
     b.allowed = Some(BTreeSet::new());
     let (_one, two) =
         two(|config| config.security = secured(&secret), |config| config.security = Security::Secured(Arc::new(b)));
