@@ -17,6 +17,14 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
+/// How glibc's allocator is asked to behave. What waits for a killed node is
+/// freed on other threads than it was allocated on, and links come with new
+/// threads: an arena a thread would keep a high-water mark for each. And once a
+/// large buffer was freed, glibc takes such from the heap instead of the system,
+/// where those of an outage lie between what stays and are never given back.
+const ALLOCATOR: &str =
+    "glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=131072:glibc.malloc.trim_threshold=131072";
+
 /// What comes in from outside the plan.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -118,10 +126,7 @@ impl Children {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["node", "--name", &node.name, "--listen", &node.address.to_string()])
             .args(&self.common)
-            // What waits for a killed node is freed on other threads than it was
-            // allocated on, and links come with new threads: with an arena a
-            // thread, glibc's allocator keeps a high-water mark for each.
-            .env("MALLOC_ARENA_MAX", "1")
+            .env("GLIBC_TUNABLES", ALLOCATOR)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log)
