@@ -21,6 +21,7 @@ mod models;
 mod mutants;
 mod node_api;
 mod node_bad_input;
+mod recorded;
 mod requests;
 mod resolver;
 mod sim_delivery;
