@@ -22,6 +22,7 @@ mod node;
 mod plan;
 mod sim;
 mod soak;
+mod trace;
 mod verdict_command;
 
 use clap::{Parser, Subcommand};
@@ -61,6 +62,7 @@ enum Command {
     Verdict(verdict_command::Args),
     Sim(sim::Args),
     Check(check::Args),
+    Trace(trace::Args),
     Bench(bench::Args),
     #[command(hide = true)]
     BenchChild(bench::ChildArgs),
@@ -81,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Verdict(args) => verdict_command::run(&args, &terminal),
         Command::Sim(args) => sim::run(&args, &terminal),
         Command::Check(args) => check::run(&args, &terminal),
+        Command::Trace(args) => trace::run(&args, &terminal),
         Command::Bench(args) => bench::run(&args, &terminal),
         Command::BenchChild(args) => bench::run_child(&args),
     };

@@ -27,11 +27,13 @@
 //! | `writer`, `reader` | the file |
 //! | `pairs` | which broadcast a delivery is of, which sending an arrival |
 //! | `merge` | several nodes' traces as one |
+//! | `diagram` | the space-time diagram: one HTML file |
 //!
 //! The simulator's own trace ([`crate::sim::Trace`]) holds typed events in
 //! memory; [`crate::scenario::recorded`] turns one into the other.
 
 mod body;
+mod diagram;
 mod merge;
 mod pairs;
 mod reader;
@@ -39,6 +41,7 @@ mod record;
 mod writer;
 
 pub use body::text;
+pub use diagram::diagram;
 pub use merge::merge;
 pub use pairs::{arrivals, deliveries};
 pub use reader::{LINE_BYTES_MAX, RECORDS_MAX, ReadError, Reader, Tail, Trace};

@@ -13,6 +13,7 @@ mod cli_sender;
 mod cli_sim;
 mod contract_raft;
 mod contract_stream;
+mod diagram;
 mod disk_conformance;
 mod examples;
 mod layers;
