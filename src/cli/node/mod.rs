@@ -37,6 +37,8 @@ Examples:
   nodewright node --name alpha --listen 127.0.0.1:9001 --peers 127.0.0.1:9001,127.0.0.1:9002 \\
       --broadcast-every 100ms --record records
       Without a secret a node stays on loopback. Judge what was recorded by `nodewright verdict records`
+  nodewright node --config alpha.toml --trace alpha.trace
+      Recorded: draw it by `nodewright trace alpha.trace beta.trace --html run.html`
 
 Exit status: 0 stopped as asked, 1 it failed, 2 wrong usage or configuration")]
 pub(crate) struct Args {
@@ -55,6 +57,10 @@ pub(crate) struct Args {
     /// The cluster secret; needed to listen on anything but loopback
     #[arg(long, value_name = "FILE")]
     secret_file: Option<String>,
+    /// Record all that happens into this new file, or into one of its own name in this directory, for
+    /// `nodewright check` and `nodewright trace`
+    #[arg(long, value_name = "FILE|DIR")]
+    trace: Option<String>,
     #[command(flatten)]
     demo: Demo,
     /// One JSON object a line
@@ -154,6 +160,7 @@ fn composed(args: &Args) -> Result<Node, Failure> {
         ("LISTEN", &args.listen),
         ("HAS_PEERS", &args.peers),
         ("SECRET_FILE", &args.secret_file),
+        ("TRACE", &args.trace),
     ];
     let said = said.into_iter().filter_map(|(key, value)| Some((format!("NODEWRIGHT_{key}"), value.clone()?)));
     let config = file.map_err(Failure::usage)?.with_environment(&OWN_VARIABLES).with_variables(said, &[]);
