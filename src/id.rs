@@ -34,6 +34,16 @@ impl NodeId {
     }
 }
 
+/// Reads what `Display` writes: `n<hex>`.
+impl std::str::FromStr for NodeId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let hex = text.strip_prefix('n').and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        hex.map(NodeId).ok_or_else(|| format!("'{text}' is no node id (n<hex>)"))
+    }
+}
+
 impl fmt::Debug for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "n{:x}", self.0)
@@ -64,6 +74,17 @@ impl Life {
     /// The life of `node` with the number `incarnation`.
     pub fn new(node: NodeId, incarnation: u64) -> Self {
         Life { node, incarnation: Incarnation(incarnation) }
+    }
+}
+
+/// Reads what `Display` writes: `n<hex>.<incarnation>`.
+impl std::str::FromStr for Life {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("'{text}' is no life (n<hex>.<incarnation>)");
+        let (node, incarnation) = text.split_once('.').ok_or_else(wrong)?;
+        Ok(Life::new(node.parse().map_err(|_| wrong())?, incarnation.parse().map_err(|_| wrong())?))
     }
 }
 
@@ -125,18 +146,13 @@ impl std::str::FromStr for MessageId {
     fn from_str(text: &str) -> Result<Self, String> {
         let parse = || {
             let mut parts = text.split('/');
-            let (node, incarnation) = parts.next()?.strip_prefix('n')?.split_once('.')?;
+            let origin = parts.next()?.parse().ok()?;
             let delivery = u32::from_str_radix(parts.next()?, 16).ok()?;
             let (batch, index) = parts.next()?.split_once('.')?;
             if parts.next().is_some() {
                 return None;
             }
-            Some(MessageId {
-                origin: Life::new(NodeId(u64::from_str_radix(node, 16).ok()?), incarnation.parse().ok()?),
-                delivery: Kind(delivery),
-                batch: batch.parse().ok()?,
-                index: index.parse().ok()?,
-            })
+            Some(MessageId { origin, delivery: Kind(delivery), batch: batch.parse().ok()?, index: index.parse().ok()? })
         };
         parse().ok_or_else(|| format!("'{text}' is no message id (n<hex>.<incarnation>/<hex>/<batch>.<index>)"))
     }

@@ -7,6 +7,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod time;
+pub mod trace;
 // L1: the component contract
 pub mod component;
 // L2: protocols

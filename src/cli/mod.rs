@@ -10,9 +10,11 @@ mod process;
 mod records;
 mod report;
 mod terminal;
+mod traces;
 mod values;
 mod verdict;
 
+mod check;
 mod health;
 mod keygen;
 mod mesh;
@@ -20,6 +22,7 @@ mod node;
 mod plan;
 mod sim;
 mod soak;
+mod trace;
 mod verdict_command;
 
 use clap::{Parser, Subcommand};
@@ -58,6 +61,8 @@ enum Command {
     Health(health::Args),
     Verdict(verdict_command::Args),
     Sim(sim::Args),
+    Check(check::Args),
+    Trace(trace::Args),
     Bench(bench::Args),
     #[command(hide = true)]
     BenchChild(bench::ChildArgs),
@@ -77,6 +82,8 @@ pub fn main() -> ExitCode {
         Command::Health(args) => health::run(&args, &terminal),
         Command::Verdict(args) => verdict_command::run(&args, &terminal),
         Command::Sim(args) => sim::run(&args, &terminal),
+        Command::Check(args) => check::run(&args, &terminal),
+        Command::Trace(args) => trace::run(&args, &terminal),
         Command::Bench(args) => bench::run(&args, &terminal),
         Command::BenchChild(args) => bench::run_child(&args),
     };

@@ -96,6 +96,7 @@ pub(crate) fn run(args: Args, terminal: &Terminal) -> Result<(), Failure> {
         rate: args.rate,
         size: args.size,
         dir: args.dir,
+        trace: None,
     };
     let outcome = run_plan(&plan.checked().map_err(Failure::usage)?, terminal, args.json)?;
     let growth = growth(&outcome.histories, &outcome.totals, args.run_for);

@@ -265,6 +265,12 @@ pub(super) const KEYS: &[Key] = keys! {
     slow_callback_after Shape::Time, Some("\"1s\""),
         "Callbacks that take longer are reported.",
         |node, value| with(node, duration(value), Node::slow_callback_after);
+    trace Shape::Text("alpha.trace"), None,
+        "Records all that happens into a new file (in a directory: one of its own name), for `nodewright check`\nand `nodewright trace`.",
+        |node, value| with(node, value.as_str(), Node::trace);
+    trace_bytes_max Shape::Bytes, Some("\"256MiB\""),
+        "Most bytes of that file; when they are used up recording ends.",
+        |node, value| with(node, bytes(value), Node::trace_bytes_max);
     workers Shape::Number, Some("2"),
         "Threads for components' long jobs.",
         |node, value| with(node, value.as_integer().and_then(|n| usize::try_from(n).ok()), Node::workers);

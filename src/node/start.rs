@@ -1,18 +1,21 @@
 //! From a resolved composition to a running node: addresses, keys, directory.
 
+use super::app;
 use super::builder::{Node, Secret};
 use super::compose::Composed;
 use super::error::StartError;
 use super::running::{Running, Started};
 use super::watch;
 use crate::component::{WiringFault, WiringReport};
-use crate::id::{Life, NodeId};
-use crate::runtime;
+use crate::id::{Kind, Life, NodeId};
+use crate::protocol;
+use crate::runtime::{self, Recording};
 use crate::transport::keys::{ClusterSecret, KeyPair};
 use crate::transport::{self, Credentials, PeerAddr, Security};
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 type Faults = Vec<WiringFault>;
 
@@ -63,6 +66,12 @@ impl Node {
         options.dir = self.dir;
         options.links = Some(links);
         options.workers = self.settings.workers;
+        options.recording = self.trace.map(|path| Recording {
+            path: trace_file(path, &self.name),
+            bytes_max: self.settings.trace_bytes_max,
+            user: Kind::of(app::NAME),
+            event: protocol::recorded::record,
+        });
         let prepared = runtime::Prepared::new(composed.stack.clone(), options);
         let prepared = prepared.map_err(|why| refused(&self.name, why))?;
         Ok(Bound { prepared, composed, name: self.name })
@@ -126,6 +135,15 @@ impl Node {
         };
         made.map_err(|error| bad(".secret(..)".into(), error, ".key_file(\"node.key\")"))
     }
+}
+
+/// In a directory, a file that tells the node and when it started.
+fn trace_file(path: PathBuf, name: &str) -> PathBuf {
+    if !path.is_dir() {
+        return path;
+    }
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    path.join(format!("{name}.{}.trace", since.as_millis()))
 }
 
 fn address(call: &str, text: &str) -> Result<SocketAddr, Faults> {

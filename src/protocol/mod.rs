@@ -7,6 +7,7 @@ pub mod failure_detector;
 pub mod link;
 pub mod membership;
 pub mod ordering;
+pub mod recorded;
 pub mod request;
 
 #[cfg(test)]

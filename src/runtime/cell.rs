@@ -149,6 +149,9 @@ impl Cell {
             let Ok(item) = mailbox.receiver.try_recv() else { break };
             items += 1;
             bytes += weight(&item);
+            if let (Item::Delivered(delivered), Some(recorder)) = (&item, &live.node.recorder) {
+                recorder.delivered(now, live.me, Kind::of(self.name), delivered);
+            }
             self.step(live, item, now, Chance::First);
         }
         let worked = begun || items > 0;

@@ -100,8 +100,15 @@ impl Handle {
         };
         let mailbox = &live.mailboxes[index];
         mailbox.room();
+        let recorded = live.node.recorder.as_ref().map(|recorder| (recorder, batch.clone()));
         let item = Item::Request { from, target, batch };
-        Ok(mailbox.numbered(&live, item, || number(live.me)))
+        Ok(mailbox.numbered(&live, item, || {
+            // in the order of the requests, and before anyone can deliver it
+            if let Some((recorder, batch)) = recorded {
+                recorder.broadcast(live.now(), live.me, from, via, target, &batch);
+            }
+            number(live.me)
+        }))
     }
 
     /// Calls the component of kind `to` with a boxed `C::Call` and waits for

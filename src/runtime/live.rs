@@ -13,6 +13,7 @@ use crate::error::CallError;
 use crate::event::{AnyEvent, EventType};
 use crate::id::{Kind, Life};
 use crate::time::Time;
+use crate::trace::What;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,6 +83,13 @@ impl Live {
         self.node.clock.now()
     }
 
+    /// Records what happens to this life, if anything is recorded.
+    pub(super) fn record(&self, what: What) {
+        if let Some(recorder) = &self.node.recorder {
+            recorder.record(self.now(), self.me, what);
+        }
+    }
+
     pub(super) fn counts(&self) -> &Counts {
         &self.node.counts
     }
@@ -137,6 +145,9 @@ impl Live {
     }
 
     pub(super) fn publish(&self, event: AnyEvent) {
+        if let Some(recorder) = &self.node.recorder {
+            recorder.published(self.now(), self.me, &event);
+        }
         self.node.board.publish(self.me, event, self.counts(), |event| {
             for (_, hearer) in self.hearers.iter().filter(|(wanted, _)| *wanted == event.event_type()) {
                 self.mailboxes[*hearer].queue(Item::Event(event.clone()));
@@ -145,6 +156,9 @@ impl Live {
     }
 
     pub(super) fn peer(&self, change: PeerChange) {
+        if let Some(recorder) = &self.node.recorder {
+            recorder.peer(self.now(), self.me, &change);
+        }
         let ended = if let PeerChange::Ended { life, .. } = &change { Some(*life) } else { None };
         self.node.board.peer(self.me, change, |change| {
             for mailbox in &self.mailboxes {
@@ -183,6 +197,10 @@ impl Live {
                 None => Err(io::Error::new(io::ErrorKind::Unsupported, "this node has no directory")),
             };
             if let Some(live) = live.upgrade() {
+                if let Err(error) = &result {
+                    let text = format!("{}: {error}", live.manifest(me).name);
+                    live.record(What::Disk { text });
+                }
                 live.hand(me, Item::Disk { token, result });
             }
         }));

@@ -35,6 +35,7 @@ mod notice;
 mod out;
 mod panics;
 mod pool;
+mod recorder;
 mod requested;
 mod streams;
 mod supervisor;
@@ -50,6 +51,7 @@ pub use incarnation::DirError;
 pub use letters::DeadLetter;
 pub use node::Ended;
 pub use notice::{NewLife, Restarted};
+pub use recorder::Recording;
 
 use crate::component::{ComponentName, Stack};
 use crate::id::{Kind, Life, NodeId};
@@ -58,6 +60,7 @@ use crate::transport::{self, Links, PeerAddr};
 use clock::Clock;
 use incarnation::Incarnations;
 use node::Node;
+use recorder::Recorder;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -84,6 +87,8 @@ pub struct Options {
     pub workers: usize,
     /// Where components' randomness begins.
     pub seed: u64,
+    /// What is recorded, if anything.
+    pub recording: Option<Recording>,
 }
 
 impl Options {
@@ -97,6 +102,7 @@ impl Options {
             links: None,
             workers: 2,
             seed: RandomState::new().build_hasher().finish(),
+            recording: None,
         }
     }
 }
@@ -113,6 +119,14 @@ pub enum StartError {
     /// The node's links.
     #[error(transparent)]
     Links(#[from] transport::StartError),
+    /// The file that is to hold the trace.
+    #[error("the trace {path} cannot be made: {error}; a trace is never written over: name a new file")]
+    Trace {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
     /// The system has no more threads.
     #[error("no thread could be started: {0}")]
     Thread(io::Error),
@@ -160,11 +174,20 @@ impl Prepared {
         }
         let mut incarnations = Incarnations::open(options.dir.as_deref())?;
         let me = Life { node: options.id, incarnation: incarnations.next(0)? };
-        let bound = options.bind(me)?;
+        let recorder = options.recording.as_ref().map(|recording| {
+            let names: Vec<_> = kinds.values().copied().collect();
+            let made = Recorder::start(recording, &options.name, &names, clock);
+            made.map(Arc::new).map_err(|error| StartError::Trace { path: recording.path.clone(), error })
+        });
+        let recorder = recorder.transpose()?;
+        let bound = options.bind(me, recorder.as_ref()).inspect_err(|_| {
+            // nothing was recorded: the next attempt may have the name
+            _ = options.recording.as_ref().map(|recording| std::fs::remove_file(&recording.path));
+        })?;
         if let (Some(links), Some(bound)) = (&mut options.links, &bound) {
             links.listen = bound.local_addr(); // later lives take the same port
         }
-        Ok(Prepared { stack, options, incarnations, first: FirstLife { clock, me, bound } })
+        Ok(Prepared { stack, options, incarnations, first: FirstLife { clock, me, bound, recorder } })
     }
 
     /// Where the node listens.
@@ -226,12 +249,18 @@ struct FirstLife {
     clock: Clock,
     me: Life,
     bound: Option<transport::Bound>,
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Options {
     /// Binds the links of the life `me`.
-    fn bind(&self, me: Life) -> Result<Option<transport::Bound>, transport::StartError> {
+    fn bind(
+        &self,
+        me: Life,
+        recorder: Option<&Arc<Recorder>>,
+    ) -> Result<Option<transport::Bound>, transport::StartError> {
         let Some(links) = &self.links else { return Ok(None) };
-        Links::bind(transport::Config { me, ..links.clone() }).map(Some)
+        let watch = recorder.map(|recorder| recorder.frames(me));
+        Links::bind(transport::Config { me, watch, ..links.clone() }).map(Some)
     }
 }

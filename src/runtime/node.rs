@@ -8,6 +8,7 @@ use super::letters::DeadLetters;
 use super::live::Live;
 use super::mailbox::Running;
 use super::pool::Pool;
+use super::recorder::Recorder;
 use super::{FirstLife, Options, Stopped};
 use crate::component::{ComponentName, Stack};
 use crate::error::Fault;
@@ -61,6 +62,7 @@ pub(super) struct Node {
     pub(super) counts: Counts,
     pub(super) letters: DeadLetters,
     pub(super) board: Board,
+    pub(super) recorder: Option<Arc<Recorder>>,
     pub(super) calls: Calls,
     pub(super) pool: Pool,
     pub(super) disk: Pool,
@@ -104,6 +106,7 @@ impl Node {
             counts: Counts::default(),
             letters: DeadLetters::default(),
             board: Board::default(),
+            recorder: first.recorder.clone(),
             calls: Calls::default(),
             pool,
             disk,

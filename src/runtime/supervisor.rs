@@ -11,6 +11,7 @@ use crate::error::{CallError, Fault};
 use crate::event::AnyEvent;
 use crate::id::Life;
 use crate::time::Time;
+use crate::trace::What;
 use crate::transport::{Bound, Links};
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError};
@@ -50,6 +51,9 @@ impl Budget {
         Some(if doublings == 0 { Duration::ZERO } else { self.rest * (1 << (doublings - 1)) })
     }
 }
+
+/// Longest reason that a trace is told.
+const TOLD_CHARS_MAX: usize = 200;
 
 /// How long a new life tries to listen on the old one's port.
 const BIND_WITHIN: Duration = Duration::from_secs(10);
@@ -102,6 +106,9 @@ impl Supervisor {
         self.node.pool.stop();
         self.node.disk.stop();
         self.node.files.stop();
+        if let Some(recorder) = &self.node.recorder {
+            recorder.end();
+        }
         ended
     }
 
@@ -125,10 +132,12 @@ impl Supervisor {
                         self.stop(begun);
                         return Err(Ended::Asked { component, why });
                     }
-                    return self.anew(begun, 0, format!("{component}: {fault}"));
+                    let why = format!("{component}: {fault}");
+                    let told = why.chars().take(TOLD_CHARS_MAX).collect();
+                    return self.anew(begun, 0, why, What::Failed { why: told });
                 }
                 Some(Notice::Outlived { life, at_least, why }) if life == here => {
-                    return self.anew(begun, at_least, why);
+                    return self.anew(begun, at_least, why, What::Outlived);
                 }
                 Some(Notice::Fell { .. } | Notice::Outlived { .. }) => {} // of an earlier life
             }
@@ -146,6 +155,7 @@ impl Supervisor {
         for mailbox in &live.mailboxes {
             mailbox.queue(Item::Started(live.boot.clone()));
         }
+        live.record(What::Started { name: self.node.options.name.to_string(), voter });
         let mut begun = Begun { live: live.clone(), threads: Vec::new() };
         // Closed when the components may run.
         let (gate, closed) = flume::bounded::<()>(0);
@@ -192,11 +202,13 @@ impl Supervisor {
     }
 
     /// Ends a life as a crash would and begins the next.
-    fn anew(&mut self, begun: Begun, at_least: u64, why: String) -> Result<Option<Begun>, Ended> {
-        let old = begun.live.me;
+    fn anew(&mut self, begun: Begun, at_least: u64, why: String, what: What) -> Result<Option<Begun>, Ended> {
+        let (old, live) = (begun.live.me, begun.live.clone());
         log::warn!(target: "nodewright::runtime", "{old} is over, a new life begins: {why}");
         self.node.set_now(Now::Between);
         end(begun, false);
+        live.record(what);
+        drop(live);
         self.node.calls.end(&CallError::Ended(format!("{old} is over: {why}")));
         let Some(rest) = self.budget.take(self.node.clock.now()) else {
             return Err(Ended::FellTooOften { lives: LIVES_MAX, within: LIVES_WITHIN, why });
@@ -209,7 +221,7 @@ impl Supervisor {
         let me = Life { node: old.node, incarnation };
         let begun_binding = self.node.clock.now();
         loop {
-            match self.node.options.bind(me) {
+            match self.node.options.bind(me, self.node.recorder.as_ref()) {
                 Ok(bound) => return self.begin(me, bound, Some(old), &why).map(Some).map_err(failed),
                 // Whoever holds the old life's port for a moment lets go of it.
                 Err(_) if self.node.clock.now().since(begun_binding) < BIND_WITHIN => {
@@ -244,7 +256,8 @@ impl Supervisor {
             // Its panics are caught inside.
             let _ = thread.join();
         }
-        end(Begun { live, threads }, true);
+        end(Begun { live: live.clone(), threads }, true);
+        live.record(What::Stopped);
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `core` | the same rungs alone, over perfect queues, with a scripted detector: many seeds |
 //! | `detector` | detectors and membership |
 //! | `link` | perfect links between lives |
+//! | `recorded` | runs that were recorded, judged by the same properties |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -21,6 +22,7 @@ mod core;
 mod delivery;
 mod detector;
 mod link;
+pub mod recorded;
 #[doc(hidden)]
 pub mod stacks;
 mod talker;

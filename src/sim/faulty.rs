@@ -158,6 +158,8 @@ impl World {
     /// Takes one [`World::part`] back.
     pub fn join(&mut self, from: NodeIndex, to: NodeIndex) {
         self.network.unblock(from.0, to.0);
+        let (life, far) = (self.nodes[from.0].life(), self.nodes[to.0].id);
+        self.trace.push(self.now, life, What::Mended(far));
         self.connect(from.0, to.0);
     }
 

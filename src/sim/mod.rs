@@ -127,6 +127,6 @@ pub use outcome::Outcome;
 pub use seeds::{Seeds, seeds};
 pub use setup::{FaultClass, FaultClasses, Setup};
 pub use shrink::{Shrunk, Smallest, shrink};
-pub use trace::{Record, Trace, What};
+pub use trace::{How, Passage, Record, Trace, What};
 pub use transcript::{kept, transcript};
 pub use world::{Counts, NodeIndex, Ticket, World};

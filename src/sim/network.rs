@@ -3,11 +3,13 @@
 
 use super::node::Side;
 use super::queue::Event;
+use super::trace::How;
 use super::world::{NodeIndex, World};
 use crate::component::{EndedWhy, Item, Lane, PeerChange, PeerRole};
 use crate::id::{Kind, Life};
 use crate::protocol::link::{self, Accept, FrameHeader, Link, Opened, What as Frame};
 use crate::time::Time;
+use crate::trace;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -130,6 +132,18 @@ impl Network {
     fn micros(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_micros(self.rng.u64(from..=to))
     }
+}
+
+/// A frame as traces have it: none of what carries nothing.
+fn frame(header: &FrameHeader, peer: Life) -> Option<trace::Frame> {
+    let lane = match header.lane {
+        Lane::Probe => return None,
+        Lane::Control => trace::Lane::Control,
+        Lane::Data => trace::Lane::Data,
+        Lane::Bulk => trace::Lane::Bulk,
+    };
+    let FrameHeader { seq: number, component, block_bytes: bytes, .. } = *header;
+    (header.what == Frame::Block).then_some(trace::Frame { peer, lane, number, component: component.0, bytes })
 }
 
 impl World {
@@ -317,18 +331,24 @@ impl World {
     /// A writer takes what its link has and sends it off.
     pub(super) fn transmit(&mut self, from: usize, to: usize) {
         let now = self.nodes[from].clock(self.now);
+        let life = self.nodes[from].life();
         let Some(side) = self.nodes[from].sides[to].as_mut() else { return };
         side.transmitting = false;
-        let Some(epoch) = side.link.epoch() else { return };
-        let World { network, queue, faults, counts, now: sent_at, .. } = self;
+        let (Some(epoch), peer) = (side.link.epoch(), side.link.peer()) else { return };
+        let World { network, queue, faults, counts, trace, now: sent_at, .. } = self;
         let passes = network.passes(from, to);
         let mut count = |what| *counts.entry(what).or_insert(0) += 1;
         side.link.transmit(now, WRITE_BYTES, &mut |header: &FrameHeader, block: &Bytes| {
             count("frames");
+            let frame = peer.and_then(|peer| frame(header, peer));
+            let mut pass = |how| frame.into_iter().for_each(|frame| trace.pass(*sent_at, life, how, frame));
+            pass(How::Sent);
             if !passes {
+                pass(How::Lost);
                 return count("frames lost in partitions");
             }
             if faults.loss > 0.0 && network.rng.f64() < faults.loss {
+                pass(How::Lost);
                 return count("frames lost");
             }
             let twice = faults.duplication > 0.0 && network.rng.f64() < faults.duplication;
@@ -370,6 +390,9 @@ impl World {
         let accept = side.link.receive(epoch, header, now, &mut credits);
         if accept == Accept::Deliver {
             node.heard.insert(peer, now);
+            let me = node.life();
+            frame(header, peer).into_iter().for_each(|frame| self.trace.pass(self.now, me, How::Arrived, frame));
+            let node = &self.nodes[at];
             match node.cell(header.component) {
                 Some(cell) => self.hand(at, cell, Item::Messages { from: peer, block }),
                 None => self.count("blocks for no component"),

@@ -4,8 +4,9 @@ use crate::component::{EndedWhy, Progress, Target};
 use crate::event::AnyEvent;
 use crate::id::{Kind, Life, MessageId, NodeId};
 use crate::time::Time;
+use crate::trace::Frame;
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub enum What {
     Published(AnyEvent),
     /// Frames from this node to that one are lost from now on.
     Parted(NodeId),
+    /// They no longer are, as far as that partition goes.
+    Mended(NodeId),
     /// Faults stop; partitions are mended.
     Healed,
     /// Something happened to the node's disk.
@@ -73,10 +76,39 @@ pub enum What {
     Marked(&'static str),
 }
 
+/// A frame on its way. Heartbeats and bare acknowledgements are left out.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Passage {
+    /// How many records of the trace were there before.
+    pub after: usize,
+    /// When, in the world's time.
+    pub at: Time,
+    /// To whom it happened.
+    pub life: Life,
+    /// What.
+    pub how: How,
+    /// Which frame; its `peer` is the other end.
+    pub frame: Frame,
+}
+
+/// What can happen to a frame.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum How {
+    /// It is sent.
+    Sent,
+    /// It is lost; told of its sender.
+    Lost,
+    /// It arrives and is taken.
+    Arrived,
+}
+
 /// A world's records, and a hash over them and over every step of the world.
 #[derive(Default)]
 pub struct Trace {
     records: Vec<Record>,
+    /// Beside the records, since checkers and transcripts do not look at them.
+    frames: Vec<Passage>,
+    listeners: BTreeSet<NodeId>,
     hash: u64,
     node_names: BTreeMap<NodeId, Arc<str>>,
     kind_names: BTreeMap<Kind, &'static str>,
@@ -87,7 +119,7 @@ impl Trace {
     pub fn with_nodes(names: &[&str]) -> Self {
         let mut trace = Trace::default();
         for name in names {
-            trace.name_node(NodeId::from_name(name), (*name).into());
+            trace.name_node(NodeId::from_name(name), (*name).into(), true);
         }
         trace
     }
@@ -127,12 +159,41 @@ impl Trace {
         text
     }
 
-    pub(super) fn name_node(&mut self, id: NodeId, name: Arc<str>) {
+    /// The nodes' names.
+    pub fn nodes(&self) -> &BTreeMap<NodeId, Arc<str>> {
+        &self.node_names
+    }
+
+    /// The nodes that have no vote.
+    pub fn listeners(&self) -> &BTreeSet<NodeId> {
+        &self.listeners
+    }
+
+    /// The components' names.
+    pub fn kinds(&self) -> &BTreeMap<Kind, &'static str> {
+        &self.kind_names
+    }
+
+    /// The frames that carried something, in the order in which it happened.
+    pub fn frames(&self) -> &[Passage] {
+        &self.frames
+    }
+
+    /// Gives a node its name, and says whether it votes.
+    pub fn name_node(&mut self, id: NodeId, name: Arc<str>, voter: bool) {
         self.node_names.insert(id, name);
+        if !voter {
+            self.listeners.insert(id);
+        }
     }
 
     pub(super) fn name_kind(&mut self, name: &'static str) {
         self.kind_names.insert(Kind::of(name), name);
+    }
+
+    /// Appends what befell a frame.
+    pub(super) fn pass(&mut self, at: Time, life: Life, how: How, frame: Frame) {
+        self.frames.push(Passage { after: self.records.len(), at, life, how, frame });
     }
 
     /// Lets `value` count in the hash.
@@ -184,6 +245,7 @@ impl Trace {
                 let _ = write!(mixer, "{event:?}");
             }
             What::Parted(from) => self.mix(14 ^ from.0),
+            What::Mended(from) => self.mix(16 ^ from.0),
             What::Healed => self.mix(15),
             What::Disk(what) => self.mix_bytes(what.as_bytes()),
             What::Marked(name) => self.mix_bytes(name.as_bytes()),
@@ -247,6 +309,7 @@ impl fmt::Display for Line<'_> {
             What::Ended(life, why) => write!(f, "sees {} end: {why:?}", name(*life)),
             What::Published(event) => write!(f, "publishes {} {}", event.event_type().name, Named { trace, event }),
             What::Parted(to) => write!(f, "cannot reach {}", node(to)),
+            What::Mended(to) => write!(f, "can reach {} again", node(to)),
             What::Healed => write!(f, "sees all faults healed"),
             What::Disk(what) => write!(f, "has a disk: {what}"),
             What::Marked(mark) => write!(f, "--- {mark}"),

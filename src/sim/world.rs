@@ -397,7 +397,7 @@ impl World {
     fn add(&mut self, name: &str, stack: Stack, sponsor: Option<usize>) -> NodeIndex {
         let node = Node::new(name, stack, sponsor);
         assert!(self.nodes.iter().all(|other| other.id != node.id), "two nodes have the name '{name}'");
-        self.trace.name_node(node.id, node.name.clone());
+        self.trace.name_node(node.id, node.name.clone(), sponsor.is_none());
         for factory in &node.stack.factories {
             self.trace.name_kind(factory.manifest().name);
         }

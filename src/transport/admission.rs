@@ -5,7 +5,7 @@
 //! clients have no slot. A life that ended or was outlived is never admitted
 //! again.
 
-use super::config::{Config, Limits, PeerAddr, Security};
+use super::config::{Config, FrameWatch, Limits, PeerAddr, Security};
 use super::hello::{Hello, NAME_BYTES_MAX, PROVIDES_MAX, Refusal, Role};
 use super::keys::PublicKey;
 use super::peer::{Clock, Peer, Who};
@@ -61,6 +61,7 @@ pub(super) struct Book {
     limits: Limits,
     max_peers: usize,
     link: crate::protocol::link::Config,
+    watch: Option<FrameWatch>,
     clock: Clock,
     pub(super) stopping: bool,
 }
@@ -71,7 +72,7 @@ impl Book {
             configured: configured.clone(),
             addresses: configured.resolve(),
             bound: None,
-            peer: Arc::new(Peer::new(config.link, clock)),
+            peer: Arc::new(Peer::new(config.link, clock, config.watch.clone())),
             dialling: false,
         });
         Book {
@@ -83,6 +84,7 @@ impl Book {
             limits: config.limits,
             max_peers: config.max_peers,
             link: config.link,
+            watch: config.watch.clone(),
             clock,
             stopping: false,
         }
@@ -218,14 +220,14 @@ impl Book {
             let max = self.limits.clients_max as u32;
             return Err(Refusal::TooManyClients { name: self.mine.name.clone(), max });
         }
-        Ok(Arc::new(Peer::new(self.link, self.clock)))
+        Ok(Arc::new(Peer::new(self.link, self.clock, self.watch.clone())))
     }
 
     /// A listener, or a sponsor of this one.
     fn without_slot(&self, node: NodeId) -> Result<Arc<Peer>, Refusal> {
         match self.known.get(&node) {
             Some(known) => Ok(known.peer.clone()),
-            None => self.room().map(|()| Arc::new(Peer::new(self.link, self.clock))),
+            None => self.room().map(|()| Arc::new(Peer::new(self.link, self.clock, self.watch.clone()))),
         }
     }
 

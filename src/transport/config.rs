@@ -4,7 +4,8 @@ use super::Refusal;
 use super::keys::{ClusterSecret, KeyPair, PublicKey};
 use super::planted::{Mutant, Planted};
 use crate::id::{Kind, Life, NodeId};
-use crate::protocol::link;
+use crate::protocol::link::{self, FrameHeader};
+use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -42,8 +43,43 @@ pub struct Config {
     pub link: link::Config,
     /// The zero of [`crate::time::Time`].
     pub origin: Instant,
+    /// Who is told of frames, if anyone.
+    pub watch: Option<FrameWatch>,
     #[cfg(test)]
     pub(crate) planted: Planted,
+}
+
+/// What a frame does.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Passing {
+    /// It is about to be written.
+    Sent,
+    /// It arrived and is taken.
+    Arrived,
+}
+
+type Tell = dyn Fn(Time, Passing, Life, &FrameHeader) + Send + Sync;
+
+/// Is told of each frame with its peer. Called under the link's lock: it
+/// must neither wait nor call back.
+#[derive(Clone)]
+pub struct FrameWatch(Arc<Tell>);
+
+impl FrameWatch {
+    /// Calls `tell`.
+    pub fn new(tell: impl Fn(Time, Passing, Life, &FrameHeader) + Send + Sync + 'static) -> Self {
+        FrameWatch(Arc::new(tell))
+    }
+
+    pub(super) fn tell(&self, at: Time, passing: Passing, peer: Life, header: &FrameHeader) {
+        (self.0)(at, passing, peer, header);
+    }
+}
+
+impl fmt::Debug for FrameWatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FrameWatch")
+    }
 }
 
 impl Config {
@@ -63,6 +99,7 @@ impl Config {
             dialects: Vec::new(),
             link: link::Config::default(),
             origin: Instant::now(),
+            watch: None,
             #[cfg(test)]
             planted: Planted::default(),
         }

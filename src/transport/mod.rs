@@ -35,7 +35,7 @@ mod wire;
 mod writer;
 
 pub use bound::Bound;
-pub use config::{Config, Credentials, Limits, PeerAddr, PeerAddrError, Security, StartError};
+pub use config::{Config, Credentials, FrameWatch, Limits, Passing, PeerAddr, PeerAddrError, Security, StartError};
 pub use hello::Refusal;
 pub use links::{Cut, Links};
 pub use report::{Counters, PeerInfo};

@@ -11,6 +11,7 @@
 //!    give the writer bypass its one hand-over less.
 
 use super::Inbound;
+use super::config::{FrameWatch, Passing};
 use super::seal::Seal;
 use super::writer::{BYPASS_BYTES, Transmit};
 use crate::component::{EndedWhy, Lane, PeerRole};
@@ -73,6 +74,7 @@ pub(super) struct Peer {
     /// Dialling and leaving threads wait here for the session to change.
     pub(super) change: Condvar,
     pub(super) clock: Clock,
+    pub(super) watch: Option<FrameWatch>,
     heard: AtomicU64,
     pub(super) bytes_in: AtomicU64,
     pub(super) bytes_out: AtomicU64,
@@ -99,7 +101,7 @@ pub(super) struct State {
 }
 
 impl Peer {
-    pub(super) fn new(config: link::Config, clock: Clock) -> Self {
+    pub(super) fn new(config: link::Config, clock: Clock, watch: Option<FrameWatch>) -> Self {
         Peer {
             gate: Mutex::new(()),
             transmit: Mutex::default(),
@@ -118,6 +120,7 @@ impl Peer {
             work: Condvar::new(),
             change: Condvar::new(),
             clock,
+            watch,
             heard: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -246,6 +249,9 @@ impl Peer {
         for (header, block) in frames.drain(..) {
             left |= header.what == What::Leave;
             if state.link.receive(epoch, &header, now, credits) == Accept::Deliver {
+                if let (Some(watch), Some(peer)) = (&self.watch, state.link.peer()) {
+                    watch.tell(now, Passing::Arrived, peer, &header);
+                }
                 blocks.push(Inbound { component: header.component, lane: header.lane, block });
             }
         }

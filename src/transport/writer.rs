@@ -6,6 +6,7 @@
 //! the socket at once is left to the writer. Whoever lets go of the write half
 //! looks at the link once more, so nothing is forgotten between the two.
 
+use super::config::Passing;
 use super::peer::{Connection, Peer, cut, lock};
 use super::seal::Seal;
 use crate::component::Lane;
@@ -151,6 +152,9 @@ impl Peer {
             }
             let now = self.clock.now();
             state.link.transmit(now, WRITE_BYTES, &mut |header, block| frames.push((*header, block.clone())));
+            if let (Some(watch), Some(peer)) = (&self.watch, state.link.peer()) {
+                frames.iter().for_each(|(header, _)| watch.tell(now, Passing::Sent, peer, header));
+            }
             drop(state);
             if frames.is_empty() && !*leaving {
                 return Pumped::Nothing;

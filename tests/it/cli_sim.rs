@@ -78,11 +78,17 @@ fn a_planted_bug_is_caught_shrunk_and_replayed() {
 fn one_seed_leaves_its_trace() {
     let file = std::env::temp_dir().join(format!("nodewright-sim-{}.trace", std::process::id()));
     let path = file.to_str().expect("a plain name");
-    let output = sim(&["--what", "link", "--nodes", "2", "--seed", "3", "--calls", "2", "--trace", path]);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    let kept = std::fs::read(&file).expect("it was written");
-    std::fs::remove_file(&file).expect("it is there");
-    assert!(!kept.is_empty());
+    let run = || {
+        let output = sim(&["--what", "link", "--nodes", "2", "--seed", "3", "--calls", "2", "--trace", path]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        let kept = std::fs::read(&file).expect("it was written");
+        std::fs::remove_file(&file).expect("it is there");
+        kept
+    };
+    let kept = run();
+    let trace = nodewright::trace::Trace::load(&kept[..]).expect("a trace");
+    assert!(trace.header.about.starts_with("link --seed 3"), "{}", trace.header.about);
+    assert_eq!(run(), kept, "the same seed, the same bytes");
 }
 
 #[test]

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("envelope", 0),
     ("event", 0),
     ("error", 0),
+    ("trace", 0),
     ("component", 1),
     ("protocol", 2),
     ("service", 3),

@@ -13,6 +13,7 @@ mod cli_sender;
 mod cli_sim;
 mod contract_raft;
 mod contract_stream;
+mod diagram;
 mod disk_conformance;
 mod examples;
 #[cfg(feature = "cli")]
@@ -27,6 +28,7 @@ mod pinning;
 #[cfg(feature = "cli")]
 mod process;
 mod proxy;
+mod recorded;
 mod requests;
 mod resolver;
 mod sim_delivery;

@@ -88,7 +88,13 @@ const NAMES: [&str; 12] =
 
 impl Children {
     /// Finds names and ports; starts nothing.
-    pub(super) fn new(plan: &Plan, dir: &Path, secret: &Path, events: flume::Sender<Event>) -> io::Result<Self> {
+    pub(super) fn new(
+        plan: &Plan,
+        dir: &Path,
+        secret: &Path,
+        traces: Option<&Path>,
+        events: flume::Sender<Event>,
+    ) -> io::Result<Self> {
         let mut nodes = Vec::new();
         for number in 0..plan.nodes {
             let port = Socket::new(Domain::IPV4, Type::STREAM, None)?;
@@ -115,7 +121,9 @@ impl Children {
             "--json",
             "--supervised",
         ];
-        Ok(Children { nodes, dir: dir.to_path_buf(), common: common.map(String::from).to_vec(), events })
+        let mut common = common.map(String::from).to_vec();
+        common.extend(traces.into_iter().flat_map(|dir| ["--trace".to_string(), dir.display().to_string()]));
+        Ok(Children { nodes, dir: dir.to_path_buf(), common, events })
     }
 
     /// Starts a node's process. Must be called from the main thread: the

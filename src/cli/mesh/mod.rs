@@ -4,6 +4,7 @@
 mod children;
 mod plan;
 mod run;
+mod tracing;
 
 pub(crate) use plan::{Action, Plan};
 pub(crate) use run::run_plan;
@@ -31,6 +32,8 @@ Examples:
       Every link cut at random twice a second under load
   nodewright mesh --pause 3@6s..9s --json | tail -n 1
       The verdict alone, for a program
+  nodewright mesh --for 5s --rate 20 --kill 2@1s --restart 2@3s --trace run.trace
+      Recorded: draw it by `nodewright trace run.trace --html run.html`, judge it by `nodewright check run.trace`
 
 Exit status: 0 verdict ok, 1 verdict failed, 2 wrong usage")]
 pub(crate) struct Args {
@@ -66,6 +69,10 @@ pub(crate) struct Args {
     /// kept when the verdict failed)
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Record all that happens: into this file, or a file a process into this
+    /// directory if it is there
+    #[arg(long, value_name = "FILE|DIR")]
+    trace: Option<PathBuf>,
     /// One JSON object a line, the verdict last
     #[arg(long)]
     json: bool,

@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) size: usize,
     /// Where files go; a temporary directory if `None`.
     pub(crate) dir: Option<PathBuf>,
+    /// Where the run's trace goes, if one is wanted.
+    pub(crate) trace: Option<PathBuf>,
 }
 
 impl Plan {
@@ -60,6 +62,7 @@ impl Plan {
             rate: args.rate,
             size: args.size,
             dir: args.dir,
+            trace: args.trace,
         };
         plan.checked().map_err(Failure::usage)
     }
@@ -124,6 +127,7 @@ mod tests {
             rate: 100,
             size: 64,
             dir: None,
+            trace: None,
         }
         .checked()
     }

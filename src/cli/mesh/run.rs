@@ -2,11 +2,14 @@
 
 use super::children::{Children, Event, Order};
 use super::plan::{Action, Plan};
+use super::tracing::Tracing;
 use crate::cli::Failure;
 use crate::cli::records::Standing;
 use crate::cli::report::{Report, What, seconds};
 use crate::cli::terminal::{Paint, Terminal};
 use crate::cli::verdict::{Finding, Histories, NodeTotals, Verdict, judge, load};
+use crate::id::{Life, NodeId};
+use crate::trace;
 use crate::transport::keys::ClusterSecret;
 use rustix::process::Signal;
 use std::collections::BTreeSet;
@@ -55,18 +58,37 @@ pub(crate) fn run_plan(plan: &Plan, terminal: &Terminal, json: bool) -> Result<O
     if let Err(error) = handled {
         log::warn!("Ctrl-C will not stop the nodes in order: {error}");
     }
-    let children = Children::new(plan, &dir, &secret, sender).map_err(|error| cannot("find ports", &error))?;
+    let tracing = plan.trace.as_ref().map(|path| Tracing::new(path, &dir, plan.nodes)).transpose()?;
+    let traces = tracing.as_ref().map(Tracing::dir);
+    let children = Children::new(plan, &dir, &secret, traces, sender).map_err(|error| cannot("find ports", &error))?;
     let nodes = vec![Seen::default(); plan.nodes];
     let started = Instant::now();
-    let mut run =
-        Run { plan, terminal, json, children, events, nodes, started, findings: Vec::new(), interrupted: false };
+    let mut run = Run {
+        plan,
+        terminal,
+        json,
+        children,
+        events,
+        nodes,
+        started,
+        findings: Vec::new(),
+        interrupted: false,
+        tracing,
+    };
     run.start()?;
     run.act()?;
     run.drain();
     run.stop();
     let findings = std::mem::take(&mut run.findings);
+    let tracing = run.tracing.take();
     drop(run);
     terminal.progress_done();
+    if let Some((path, records)) = tracing.map(Tracing::finish).transpose()? {
+        log::info!("{}: {records} records", path.display());
+        if !json {
+            terminal.line(&terminal.paint(Paint::Dim, &format!("trace {}: {records} records", path.display())));
+        }
+    }
     let histories = load(&dir).map_err(Failure::failed)?;
     let (mut verdict, totals, mut judged) = judge(&histories, Some(plan.nodes));
     if !findings.is_empty() {
@@ -129,6 +151,7 @@ struct Run<'a> {
     started: Instant,
     findings: Vec<Finding>,
     interrupted: bool,
+    tracing: Option<Tracing>,
 }
 
 impl Run<'_> {
@@ -183,6 +206,7 @@ impl Run<'_> {
     fn drain(&mut self) {
         for number in 0..self.plan.nodes {
             if std::mem::take(&mut self.nodes[number].paused) {
+                self.mark(number, trace::What::Resumed);
                 self.signal(number, Signal::CONT);
             }
             self.children.order(number, Order::Hush);
@@ -244,7 +268,12 @@ impl Run<'_> {
                 node.linked.insert(peer.clone());
             }
             What::Peer { standing: Standing::Suspected, .. } => node.suspected += 1,
-            What::Peer { .. } | What::Notice { .. } | What::Up { .. } => {}
+            What::Up { incarnation } => {
+                if let Some(tracing) = &mut self.tracing {
+                    tracing.lives[number] = Some(Life::new(NodeId::from_name(&report.node), *incarnation));
+                }
+            }
+            What::Peer { .. } | What::Notice { .. } => {}
             What::Status { broadcasts, delivered, .. } => {
                 (node.broadcasts, node.delivered) = (*broadcasts, *delivered);
             }
@@ -288,10 +317,12 @@ impl Run<'_> {
                 self.say(&name(number), "paused (SIGSTOP)", Paint::Yellow);
                 self.nodes[number].paused = true;
                 self.signal(number, Signal::STOP);
+                self.mark(number, trace::What::Paused);
             }
             Action::Resume(number) => {
                 self.say(&name(number), "goes on (SIGCONT)", Paint::Green);
                 self.nodes[number].paused = false;
+                self.mark(number, trace::What::Resumed);
                 self.signal(number, Signal::CONT);
             }
         }
@@ -299,8 +330,16 @@ impl Run<'_> {
     }
 
     fn kill(&mut self, number: usize) {
-        if let Err(error) = self.children.kill(number) {
-            self.find("crashed", number, format!("it cannot be killed: {error}"));
+        match self.children.kill(number) {
+            // nothing of it can be later than this
+            Ok(()) => self.mark(number, trace::What::Crashed),
+            Err(error) => self.find("crashed", number, format!("it cannot be killed: {error}")),
+        }
+    }
+
+    fn mark(&mut self, number: usize, what: trace::What) {
+        if let Some(tracing) = &mut self.tracing {
+            tracing.mark(number, what);
         }
     }
 

@@ -37,6 +37,8 @@ Examples:
   nodewright node --name alpha --listen 127.0.0.1:9001 --peers 127.0.0.1:9001,127.0.0.1:9002 \\
       --broadcast-every 100ms --record records
       Without a secret a node stays on loopback. Judge what was recorded by `nodewright verdict records`
+  nodewright node --config alpha.toml --trace alpha.trace
+      Recorded: draw it by `nodewright trace alpha.trace beta.trace --html run.html`
 
 Exit status: 0 stopped as asked, 1 it failed, 2 wrong usage or configuration")]
 pub(crate) struct Args {
@@ -64,6 +66,10 @@ pub(crate) struct Args {
     /// Names bound to public keys, separated by commas; another key under such a name is refused
     #[arg(long, value_name = "NAME@KEY,...")]
     pin_key: Option<String>,
+    /// Record all that happens into this new file, or into one of its own name in this directory, for
+    /// `nodewright check` and `nodewright trace`
+    #[arg(long, value_name = "FILE|DIR")]
+    trace: Option<String>,
     #[command(flatten)]
     demo: Demo,
     /// One JSON object a line
@@ -166,6 +172,7 @@ fn composed(args: &Args) -> Result<Node, Failure> {
         ("KEY_FILE", &args.key_file),
         ("ALLOW_KEYS", &args.allow_keys),
         ("PIN_KEY", &args.pin_key),
+        ("TRACE", &args.trace),
     ];
     let said = said.into_iter().filter_map(|(key, value)| Some((format!("NODEWRIGHT_{key}"), value.clone()?)));
     let config = file.map_err(Failure::usage)?.with_environment(&OWN_VARIABLES).with_variables(said, &[]);

@@ -9,12 +9,12 @@ mod failure;
 mod summary;
 
 use super::terminal::{Paint, Terminal};
-use super::{Failure, values};
-use crate::scenario::{self, Planted, Scenario};
-use crate::sim::{Batch, FaultClasses, Outcome, Setup, Tally, Trace};
+use super::{Failure, traces, values};
+use crate::scenario::{self, Planted, Scenario, recorded};
+use crate::sim::{Batch, FaultClasses, Outcome, Setup, Tally};
 use failure::{Command, Failed};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 use summary::Summary;
 
@@ -28,7 +28,7 @@ Examples:
   nodewright sim --what uniform.causal --nodes 5 --seeds 0..2000
       Two thousand worlds, every fault, each property of the rung judged
   nodewright sim --what uniform --seed 17 --trace out.trace
-      One world, and all that happened in it
+      One world, and all that happened in it, to be drawn (nodewright trace) and judged (nodewright check)
   nodewright sim --what uniform --mutant first-copy --seeds 0..500
       A planted bug, caught and shrunk
   nodewright sim --list
@@ -60,7 +60,7 @@ pub(super) struct Args {
     /// Plants a bug, so that a failure can be seen
     #[arg(long)]
     mutant: Option<String>,
-    /// Where to write all that happened; with --seed
+    /// Where to save all that happened, for `nodewright trace` and `nodewright check`; with --seed
     #[arg(long, value_name = "FILE", requires = "seed")]
     trace: Option<PathBuf>,
     /// Threads; 0 for one a core
@@ -149,8 +149,10 @@ fn one(command: &Command<'_>, setup: &Setup, args: &Args, terminal: &Terminal) -
     let outcome = command.run(setup);
     let seconds = began.elapsed().as_secs_f64();
     match &args.trace {
-        Some(path) => write_trace(&outcome.trace, path)
-            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?,
+        Some(path) => {
+            let about = format!("{} {setup}", command.scenario.name());
+            traces::save(&recorded::record(&outcome.trace, &about), path)?;
+        }
         None if !args.json => terminal.line(outcome.trace.transcript().trim_end()),
         None => {}
     }
@@ -162,9 +164,4 @@ fn one(command: &Command<'_>, setup: &Setup, args: &Args, terminal: &Terminal) -
     let tally = Tally { seeds: 1, violations, first_bad, trace_hash: trace.hash(), ..Tally::default() };
     Summary::new(command, setup, &tally, seconds).show(&tally, &[], args.json, terminal);
     if result.is_err() { Err(Failure::told()) } else { Ok(()) }
-}
-
-/// Writes all that happened, as text.
-fn write_trace(trace: &Trace, path: &Path) -> std::io::Result<()> {
-    std::fs::write(path, trace.transcript())
 }

@@ -11,6 +11,7 @@ pub(in crate::node) struct Settings {
     pub(in crate::node) window_bytes: u64,
     pub(in crate::node) slow_callback_after: Duration,
     pub(in crate::node) workers: usize,
+    pub(in crate::node) trace_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -21,6 +22,7 @@ impl Default for Settings {
             window_bytes: 4 << 20,
             slow_callback_after: Duration::from_secs(1),
             workers: 2,
+            trace_bytes_max: 256 << 20,
         }
     }
 }
@@ -51,6 +53,15 @@ impl Node {
     pub fn window_bytes(mut self, bytes: u64) -> Self {
         self.at_least("window_bytes", bytes, 64 << 10);
         self.settings.window_bytes = bytes;
+        self
+    }
+
+    /// Most bytes of the file of [`Node::trace`]: when they are used up, a mark
+    /// says so and recording ends. A record has some 150 bytes. 256 MiB; at
+    /// least 1 MiB.
+    pub fn trace_bytes_max(mut self, bytes: u64) -> Self {
+        self.at_least("trace_bytes_max", bytes, 1 << 20);
+        self.settings.trace_bytes_max = bytes;
         self
     }
 

@@ -136,4 +136,16 @@ impl Node {
         self.dir = Some(path.into());
         self
     }
+
+    /// Records all that happens on this node into a new file, off by default:
+    /// broadcasts, deliveries, suspicions, frames, lives, as a
+    /// [trace](crate::trace) that `nodewright check` judges and `nodewright
+    /// trace` draws. In a directory, a file `<name>.<milliseconds>.trace`.
+    ///
+    /// A thread of its own writes; nothing waits for it. What it cannot keep
+    /// up with is left out, counted, and marked in the trace.
+    pub fn trace(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trace = Some(path.into());
+        self
+    }
 }
