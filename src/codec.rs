@@ -220,6 +220,27 @@ impl BatchBuilder {
     }
 }
 
+/// What the bodies of [`crate::fuzzing`] share.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing {
+    use super::{put_head, take_head};
+    use serde::{Serialize, de::DeserializeOwned};
+
+    /// If `input` begins with a head, that head encodes to what decodes to the
+    /// same, in as many bytes at the most.
+    pub(crate) fn stays_itself<T: Serialize + DeserializeOwned + std::fmt::Debug>(input: &[u8]) {
+        let Some((head, bytes)) = take_head::<T>(input) else { return };
+        let mut once = Vec::new();
+        put_head(&mut once, &head);
+        assert!(once.len() <= bytes, "{head:?} grows from {bytes} to {} bytes", once.len());
+        let (again, end) = take_head::<T>(&once).unwrap_or_else(|| panic!("{head:?} does not decode any more"));
+        assert_eq!(end, once.len(), "{head:?}");
+        let mut twice = Vec::new();
+        put_head(&mut twice, &again);
+        assert_eq!(once, twice, "{head:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,10 @@ pub mod scenario;
 #[cfg(feature = "cli")]
 pub mod cli;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
+
 /// The programs in the project's README compile.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

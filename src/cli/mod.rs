@@ -7,7 +7,7 @@
 mod bench;
 mod payload;
 mod process;
-mod records;
+pub(crate) mod records;
 mod report;
 mod terminal;
 mod traces;

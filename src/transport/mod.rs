@@ -21,6 +21,8 @@ pub mod client;
 mod config;
 mod crew;
 mod dial;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod hello;
 pub mod keys;

@@ -23,6 +23,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("node", 5),
     ("scenario", 5),
     ("cli", 6),
+    ("fuzzing", 6),
     ("main", 6),
 ];
 

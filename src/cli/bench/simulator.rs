@@ -28,6 +28,7 @@ pub(super) struct Worlds {
 
 impl Worlds {
     pub(super) fn new(scenario: &str) -> io::Result<Self> {
+        log::set_max_level(log::LevelFilter::Off); // nodes of worlds, that pause and fall
         Ok(Worlds { scenario: scenario::find(scenario).map_err(io::Error::other)?, seed: 0 })
     }
 

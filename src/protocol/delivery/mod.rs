@@ -49,6 +49,8 @@ mod ended;
 mod event;
 mod explain;
 mod feed;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod held;
 mod join;
 mod kinds;
