@@ -36,6 +36,9 @@ fn rates_stand_beside_their_rooflines() {
     let reliable = bench(&["reliable", "--nodes", "3", "--size", "128"]);
     check(&reliable[0], "reliable 128 B", "1/s");
     check(&reliable[1], "reliable of broadcast 128 B", "1/s");
+    let traced = bench(&["trace", "--nodes", "3"]);
+    check(&traced[0], "traced uniform 64 B", "1/s");
+    check(&traced[1], "traced one at a time", "us");
 }
 
 #[test]

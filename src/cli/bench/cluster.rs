@@ -16,6 +16,7 @@ pub(super) struct Cluster {
 }
 
 /// How the nodes are started.
+#[derive(Copy, Clone)]
 pub(super) struct Plan {
     pub(super) nodes: usize,
     pub(super) delivery: Delivery,
@@ -24,6 +25,15 @@ pub(super) struct Plan {
     pub(super) to_first: bool,
     /// All on one core.
     pub(super) pinned: bool,
+    /// All that happens is recorded.
+    pub(super) traced: bool,
+}
+
+impl Plan {
+    /// `delivery` to all, from wherever, unrecorded.
+    pub(super) fn new(nodes: usize, delivery: Delivery, size: usize) -> Self {
+        Plan { nodes, delivery, size, to_first: false, pinned: false, traced: false }
+    }
 }
 
 impl Cluster {
@@ -44,6 +54,9 @@ impl Cluster {
             arguments.extend(["--delivery".into(), plan.delivery.name().into()]);
             arguments.extend(plan.to_first.then(|| "--to-first".into()));
             arguments.extend(plan.pinned.then(|| "--pinned".into()));
+            if plan.traced {
+                arguments.extend(["--trace".into(), cluster.dir.clone().into()]);
+            }
             started.push(Child::spawn(arguments)?);
         }
         for child in started {

@@ -13,6 +13,7 @@
 //! | `uniform` | all nodes to all | 64 KiB writes to three peers |
 //! | `uniform one at a time` | broadcast, wait for its delivery | four ping-pongs |
 //! | `request` | request and reply | ping-pong |
+//! | `traced uniform`, `traced one at a time` | the same, all of it recorded | nodes of ours that record nothing |
 //! | `sim` | simulated worlds on one core | an event queue with as many events, and nothing to do |
 //!
 //! Every message is handed to a callback by itself, which checks its sequence
@@ -53,6 +54,8 @@ enum What {
     Uniform,
     /// Requests and their replies.
     Request,
+    /// What recording a trace costs.
+    Trace,
     /// Simulated worlds a second: broadcast cores alone, and whole stacks.
     Sim,
 }
@@ -147,6 +150,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
                 show(bench.request(size, false)?);
                 show(bench.request(size, true)?);
             }
+            What::Trace => {
+                show(bench.traced(args.nodes.into(), size)?);
+                show(bench.traced_one_at_a_time(args.nodes.into(), size)?);
+            }
             What::Sim => {
                 show(bench.simulator("sim core", "core.reliable")?);
                 show(bench.simulator("sim stack", "reliable")?);
@@ -168,7 +175,7 @@ struct Bench<'a> {
 impl Bench<'_> {
     /// One node to one other.
     fn link(&self, size: usize) -> io::Result<Figure> {
-        let plan = Plan { nodes: 2, delivery: Delivery::BestEffort, size, to_first: true, pinned: false };
+        let plan = Plan { to_first: true, ..Plan::new(2, Delivery::BestEffort, size) };
         let mut cluster = Cluster::start(&plan)?;
         let mut limit = PlainStream::start(1, size)?;
         let figure = format!("link {}", bytes(size));
@@ -179,7 +186,7 @@ impl Bench<'_> {
 
     /// One node, or with uniform delivery every node, to all.
     fn spread(&self, name: &str, delivery: Delivery, nodes: usize, size: usize) -> io::Result<Figure> {
-        let mut cluster = Cluster::start(&Plan { nodes, delivery, size, to_first: false, pinned: false })?;
+        let mut cluster = Cluster::start(&Plan::new(nodes, delivery, size))?;
         let mut limit = PlainStream::start(nodes - 1, size)?;
         let figure = format!("{name} {}", bytes(size));
         let senders = if delivery == Delivery::Uniform { nodes } else { 1 };
@@ -191,7 +198,7 @@ impl Bench<'_> {
 
     /// Reliable and best effort, one node to all, in turn.
     fn beside_best_effort(&self, nodes: usize, size: usize) -> io::Result<Figure> {
-        let start = |delivery| Cluster::start(&Plan { nodes, delivery, size, to_first: false, pinned: false });
+        let start = |delivery| Cluster::start(&Plan::new(nodes, delivery, size));
         let (mut reliable, mut best_effort) = (start(Delivery::Reliable)?, start(Delivery::BestEffort)?);
         let figure = format!("reliable of broadcast {}", bytes(size));
         let mut ours = Rate { children: &mut reliable.nodes, sources: 0..1, sinks: 0..nodes };
@@ -203,7 +210,7 @@ impl Bench<'_> {
 
     /// Uniform broadcasts, each after the delivery of the one before.
     fn one_at_a_time(&self, nodes: usize, size: usize) -> io::Result<Figure> {
-        let plan = Plan { nodes, delivery: Delivery::Uniform, size, to_first: false, pinned: false };
+        let plan = Plan::new(nodes, Delivery::Uniform, size);
         let mut cluster = Cluster::start(&plan)?;
         let mut limit = PlainPing::start(size, false)?;
         let figure = "uniform one at a time".to_string();
@@ -214,9 +221,36 @@ impl Bench<'_> {
         Ok(Figure { rss_bytes_max, ..self.figure(figure, "us", nodes, &paired) })
     }
 
+    /// Uniform from all to all, recorded and not, in turn.
+    fn traced(&self, nodes: usize, size: usize) -> io::Result<Figure> {
+        let [mut traced, mut plain] = self.traced_and_not(nodes, size)?;
+        let figure = format!("traced uniform {}", bytes(size));
+        let mut ours = Rate { children: &mut traced.nodes, sources: 0..nodes, sinks: 0..nodes };
+        let mut limit = Rate { children: &mut plain.nodes, sources: 0..nodes, sinks: 0..nodes };
+        let paired = self.pair(&figure, &mut ours, &mut limit)?;
+        let rss_bytes_max = Some(traced.resident_bytes_max()?);
+        Ok(Figure { rss_bytes_max, ..self.figure(figure, "1/s", nodes, &paired) })
+    }
+
+    /// The same, each broadcast after the delivery of the one before.
+    fn traced_one_at_a_time(&self, nodes: usize, size: usize) -> io::Result<Figure> {
+        let [mut traced, mut plain] = self.traced_and_not(nodes, size)?;
+        let figure = "traced one at a time".to_string();
+        let mut ours = RoundTrip { asker: &mut traced.nodes[0], question: "go", times: 1.0 };
+        let mut limit = RoundTrip { asker: &mut plain.nodes[0], question: "go", times: 1.0 };
+        let paired = self.pair(&figure, &mut ours, &mut limit)?;
+        let rss_bytes_max = Some(traced.resident_bytes_max()?);
+        Ok(Figure { rss_bytes_max, ..self.figure(figure, "us", nodes, &paired) })
+    }
+
+    fn traced_and_not(&self, nodes: usize, size: usize) -> io::Result<[Cluster; 2]> {
+        let plan = Plan::new(nodes, Delivery::Uniform, size);
+        Ok([Cluster::start(&Plan { traced: true, ..plan })?, Cluster::start(&plan)?])
+    }
+
     /// Requests, each after the reply to the one before.
     fn request(&self, size: usize, pinned: bool) -> io::Result<Figure> {
-        let plan = Plan { nodes: 2, delivery: Delivery::BestEffort, size, to_first: true, pinned };
+        let plan = Plan { to_first: true, pinned, ..Plan::new(2, Delivery::BestEffort, size) };
         let mut cluster = Cluster::start(&plan)?;
         let mut limit = PlainPing::start(size, pinned)?;
         let figure = format!("request {} {}", bytes(size), if pinned { "pinned" } else { "free" });

@@ -15,6 +15,8 @@ use std::time::Duration;
 
 /// How long anything of a run may take before it counts as failed.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Recording is to go on for the whole run.
+const TRACE_BYTES_MAX: u64 = 4 << 30;
 /// Messages appended between two looks at the switch.
 const BURST: usize = 1024;
 
@@ -42,6 +44,9 @@ pub(super) struct Args {
     /// Stays on one core
     #[arg(long)]
     pinned: bool,
+    /// Records all that happens into this directory
+    #[arg(long)]
+    trace: Option<PathBuf>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,6 +76,10 @@ pub(super) fn run(args: &Args) -> io::Result<()> {
             let _ = joined.send(());
         })
         .on_short_request(|ask: crate::node::Asked<Ask>| Ok(Ask(ask.value.0)));
+    let node = match &args.trace {
+        Some(dir) => node.trace(dir).trace_bytes_max(TRACE_BYTES_MAX),
+        None => node,
+    };
     let running = Arc::new(node.start().map_err(io::Error::other)?);
     for _ in 1..args.ports.len() {
         joins.recv_timeout(PATIENCE).map_err(|_| io::Error::other("a peer never joined"))?;
