@@ -262,6 +262,15 @@ impl Cores {
     /// Some blocks of a random queue arrive, at most `most`; false if nothing
     /// can.
     pub(crate) fn arrive(&mut self, most: usize) -> bool {
+        let queue = self.passing();
+        if let Some(queue) = queue {
+            self.arrive_on(queue, most);
+        }
+        queue.is_some()
+    }
+
+    /// A random queue of which something can arrive.
+    fn passing(&mut self) -> Option<usize> {
         while !self.busy.is_empty() {
             let first = self.rng.usize(0..self.busy.len());
             for offset in 0..self.busy.len() {
@@ -273,15 +282,49 @@ impl Cores {
                     break; // its place in the list is another's now
                 }
                 if self.passes(queue) {
-                    self.arrive_on(queue, most);
-                    return true;
+                    return Some(queue);
                 }
                 if offset + 1 == self.busy.len() {
-                    return false;
+                    return None;
                 }
             }
         }
-        false
+        None
+    }
+
+    /// All that can arrive at a random node does, in one run; false if nothing
+    /// can anywhere.
+    fn arrive_at_one(&mut self) -> bool {
+        let Some((_, to)) = self.passing().map(|queue| self.ends(queue)) else { return false };
+        let (first, receiver) = (self.rng.usize(0..self.len()), self.life(to));
+        let (mut items, mut credits) = (Vec::new(), Vec::new());
+        for from in (first..self.len()).chain(0..first) {
+            for lane in 0..LANES {
+                let queue = self.queue(from, to, lane);
+                if !self.passes(queue) {
+                    continue;
+                }
+                let Some((life, _)) = self.queues[queue].front().cloned() else { continue };
+                let at = items.len();
+                while let Some((from, block)) = self.queues[queue].pop_front_if(|(from, _)| *from == life) {
+                    items.push(Item::Messages { from, block });
+                }
+                if self.wants_credit {
+                    let bytes = items[at..].iter().map(|item| match item {
+                        Item::Messages { block, .. } => block.len() as u64,
+                        _ => 0,
+                    });
+                    credits.push((from, life, bytes.sum()));
+                }
+            }
+        }
+        self.give_all(to, items);
+        for (from, life, bytes) in credits {
+            if self.life(from) == life {
+                self.give(from, Item::Credit { life: receiver, bytes });
+            }
+        }
+        true
     }
 
     fn passes(&self, queue: usize) -> bool {
@@ -339,7 +382,7 @@ impl Cores {
     pub(crate) fn run_for(&mut self, within: Duration, steps: usize) -> bool {
         let end = self.now + within;
         for _ in 0..steps {
-            if !self.arrive(16) && !self.tick(end.since(self.now)) {
+            if !self.arrive_at_one() && !self.tick(end.since(self.now)) {
                 self.now = end;
                 return true;
             }
