@@ -7,6 +7,8 @@ pub mod failure_detector;
 pub mod link;
 pub mod membership;
 pub mod ordering;
+#[cfg(feature = "replicated_log")]
+pub mod replicated_log;
 pub mod request;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! | `core` | the same rungs alone, over perfect queues, with a scripted detector: many seeds |
 //! | `detector` | detectors and membership |
 //! | `link` | perfect links between lives |
+//! | `log` | the replicated log on faulty disks |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -21,6 +22,8 @@ mod core;
 mod delivery;
 mod detector;
 mod link;
+#[cfg(feature = "replicated_log")]
+mod log;
 #[doc(hidden)]
 pub mod stacks;
 mod talker;
@@ -85,6 +88,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(core::scenarios());
     all.extend(detector::scenarios());
     all.extend(link::scenarios());
+    #[cfg(feature = "replicated_log")]
+    all.extend(log::scenarios());
     all
 }
 

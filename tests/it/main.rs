@@ -26,6 +26,8 @@ mod resolver;
 mod sim_delivery;
 mod sim_detector;
 mod sim_driver;
+#[cfg(feature = "replicated_log")]
+mod sim_log;
 mod sim_schedules;
 mod sim_wal;
 mod transport;
