@@ -21,6 +21,8 @@ mod models;
 mod mutants;
 mod node_api;
 mod node_bad_input;
+#[cfg(feature = "replicated_log")]
+mod node_log;
 mod requests;
 mod resolver;
 mod sim_delivery;
