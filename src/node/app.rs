@@ -130,7 +130,7 @@ impl App {
             self.batch.origin_name = self.recipe.shared.roster.name(node).unwrap_or_else(|| node.to_string().into());
         }
         if self.batch.id.delivery != delivered.via {
-            self.batch.delivery = Delivery::ALL.into_iter().find(|delivery| delivery.kind() == delivered.via);
+            self.batch.delivery = Delivery::of_kind(delivered.via);
         }
         self.batch.id = MessageId { delivery: delivered.via, ..delivered.id };
     }

@@ -85,7 +85,7 @@ impl Callbacks {
         hears.dedup();
         Manifest {
             requires,
-            wants: Delivery::ALL.into_iter().map(Delivery::capability).collect(),
+            wants: Delivery::ALL.into_iter().chain([Delivery::Total]).map(Delivery::capability).collect(),
             hears,
             run: Run::Thread,
             role: Role::Leaf,

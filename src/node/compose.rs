@@ -93,6 +93,7 @@ impl Node {
         ];
         parts.extend(self.detectors.iter().map(|(config, call)| self.detector_part(*config, call)));
         parts.extend(self.deliveries.iter().map(|(delivery, call)| self.delivery_part(*delivery, call, &clocks)));
+        parts.extend(self.log_part());
         parts.extend(self.lamport_clock.then(|| lamport_part(&clocks)));
         parts.extend(self.vector_clock.then(|| vector_part(&clocks)));
         parts.extend(self.own.iter().cloned());
@@ -127,6 +128,19 @@ impl Node {
     fn delivery_part(&self, delivery: Delivery, call: &str, clocks: &Clocks) -> Part {
         let config = self.delivery_config(delivery, clocks);
         Part::new(Factory::new(move || Broadcast::new(config.clone())), call)
+    }
+
+    /// The replicated log, with what stands on it in all groups alike.
+    #[cfg(feature = "replicated_log")]
+    fn log_part(&self) -> Option<Part> {
+        use crate::protocol::replicated_log::{Config, ReplicatedLog};
+        let call = self.log.as_ref()?;
+        Some(Part::new(Factory::new(|| ReplicatedLog::new(Config::default())), call))
+    }
+
+    #[cfg(not(feature = "replicated_log"))]
+    fn log_part(&self) -> Option<Part> {
+        None
     }
 
     /// Manifests state memory for the usual window; this node's may differ.
@@ -165,6 +179,13 @@ impl Node {
                     mend: ".has_failure_detector(timeout, period).assume_synchrony()".into(),
                 },
             ),
+            (
+                "delivery.total",
+                WhenMissing::Assume {
+                    assumption: "every voter keeps the log in a directory",
+                    mend: ".has_replicated_log(\"data\")".into(),
+                },
+            ),
             ("membership", WhenMissing::Add(Part::new(membership, format!(".exclude_after({exclude_after:?})")))),
             ("request", WhenMissing::Add(Part::new(requests, ".on_request(..)"))),
             ("clock.lamport", WhenMissing::Add(lamport_part(clocks))),
@@ -197,6 +218,13 @@ impl Node {
                 format!("Node::new(.., {})", self.most_peers),
                 format!("has_peers names {listed} addresses, at most {} others are linked", self.most_peers),
                 "raise the third value of Node::new",
+            );
+        }
+        if let (Some(call), None) = (&self.total, &self.log) {
+            bad(
+                call.clone(),
+                "total order rests on a log in a directory, and this node has none".into(),
+                ".has_replicated_log(\"data\")",
             );
         }
         if self.secret.is_some() && self.insecure {

@@ -21,6 +21,9 @@ pub enum MessageType {
     UniformReliableDelivery,
     /// Delivered once every node that is not suspected held it.
     UniformReliableDeliveryAllAck,
+    /// Delivered in one order on all nodes, once a majority of the voters has it on
+    /// its disks.
+    TotalOrderDelivery,
     /// The failure detector suspects a node (an opinion, taken back by
     /// [`MessageType::RestoredNode`]).
     FailedNode,
@@ -36,6 +39,7 @@ pub enum MessageType {
 impl MessageType {
     pub(super) fn of(delivery: Delivery) -> Self {
         match delivery.guarantee() {
+            _ if delivery == Delivery::Total => MessageType::TotalOrderDelivery,
             Guarantee::BestEffort => MessageType::BestEffortDelivery,
             Guarantee::Reliable => MessageType::ReliableDelivery,
             Guarantee::Uniform => MessageType::UniformReliableDelivery,
@@ -50,6 +54,7 @@ impl MessageType {
             MessageType::ReliableDelivery => Some(Delivery::Reliable),
             MessageType::UniformReliableDelivery => Some(Delivery::Uniform),
             MessageType::UniformReliableDeliveryAllAck => Some(Delivery::UniformAllAck),
+            MessageType::TotalOrderDelivery => Some(Delivery::Total),
             _ => None,
         }
     }

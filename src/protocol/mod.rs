@@ -8,6 +8,8 @@ pub mod link;
 pub mod membership;
 pub mod ordering;
 pub mod recorded;
+#[cfg(feature = "replicated_log")]
+pub mod replicated_log;
 pub mod request;
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(super) const fn planted(rung: Delivery) -> &'static [Planted] {
         Delivery::Uniform => &[FIRST_COPY, AMNESIAC, DEDUPE, INCARNATION],
         Delivery::UniformFifo => &[FIRST_COPY, AMNESIAC, DEDUPE, INCARNATION, ARRIVAL_FIFO],
         Delivery::UniformCausal => &[FIRST_COPY, AMNESIAC, DEDUPE, INCARNATION, ARRIVAL_CAUSAL, LAMPORT],
-        Delivery::UniformAllAck => &[],
+        Delivery::UniformAllAck | Delivery::Total => &[],
     }
 }
 
@@ -271,7 +271,7 @@ pub(super) fn judge(rung: Delivery, history: &History) -> Result<(), Violation> 
     check::no_duplication(history)?;
     match rung.order() {
         Order::None => {}
-        Order::Fifo => check::fifo_order(history)?,
+        Order::Fifo | Order::Total => check::fifo_order(history)?,
         Order::Causal => check::causal_order(history)?,
     }
     match rung.guarantee() {

@@ -13,6 +13,7 @@
 //! | `detector` | detectors and membership |
 //! | `link` | perfect links between lives |
 //! | `recorded` | runs that were recorded, judged by the same properties |
+//! | `log` | the replicated log on faulty disks |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -22,6 +23,8 @@ mod core;
 mod delivery;
 mod detector;
 mod link;
+#[cfg(feature = "replicated_log")]
+mod log;
 pub mod recorded;
 #[doc(hidden)]
 pub mod stacks;
@@ -87,6 +90,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(core::scenarios());
     all.extend(detector::scenarios());
     all.extend(link::scenarios());
+    #[cfg(feature = "replicated_log")]
+    all.extend(log::scenarios());
     all
 }
 

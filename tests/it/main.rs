@@ -24,6 +24,8 @@ mod models;
 mod mutants;
 mod node_api;
 mod node_bad_input;
+#[cfg(feature = "replicated_log")]
+mod node_log;
 mod pinning;
 #[cfg(feature = "cli")]
 mod process;
@@ -34,6 +36,8 @@ mod resolver;
 mod sim_delivery;
 mod sim_detector;
 mod sim_driver;
+#[cfg(feature = "replicated_log")]
+mod sim_log;
 mod sim_schedules;
 mod sim_wal;
 mod transport;

@@ -42,6 +42,12 @@ const PROPERTIES: &[&str] = &[
     "detectors: completeness",
     "detectors: eventual accuracy",
     "membership: ended by majority",
+    "log: durability",
+    "log: no duplication",
+    "log: linearizability",
+    "log: one leader a term",
+    "log: terms only rise",
+    "log: honest disks serve",
 ];
 
 /// The property, the scenario of the simulator, its planted bug.
@@ -68,6 +74,13 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("detectors: completeness", "detector.phi", "acks-feed-the-estimator"),
     ("detectors: eventual accuracy", "detector.growing", "timeout-never-grows"),
     ("membership: ended by majority", "detector.fixed", "one-opinion-ends"),
+    ("log: durability", "log", "sync-dropped"),
+    ("log: durability", "log", "ack-before-majority"),
+    ("log: no duplication", "log", "applied-twice"),
+    ("log: linearizability", "log", "lease-read"),
+    ("log: one leader a term", "log", "vote-not-persisted"),
+    ("log: terms only rise", "log", "term-forgotten"),
+    ("log: honest disks serve", "log", "snapshot-unsynced"),
 ];
 
 /// Most seeds that a bug may take.

@@ -44,6 +44,9 @@ pub struct Node {
     pub(in crate::node) detectors: Vec<(failure_detector::Config, String)>,
     pub(in crate::node) assume_synchrony: bool,
     pub(in crate::node) deliveries: Vec<(Delivery, String)>,
+    /// The call that asked for total order, and the one that gives it a log.
+    pub(in crate::node) total: Option<String>,
+    pub(in crate::node) log: Option<String>,
     pub(in crate::node) lamport_clock: bool,
     pub(in crate::node) vector_clock: bool,
     pub(in crate::node) own: Vec<Part>,
@@ -87,6 +90,8 @@ impl Node {
             detectors: Vec::new(),
             assume_synchrony: false,
             deliveries: Vec::new(),
+            total: None,
+            log: None,
             lamport_clock: false,
             vector_clock: false,
             own: Vec::new(),

@@ -82,7 +82,9 @@ impl Node {
 
     /// Saying again that it has a delivery says nothing new.
     fn delivery(mut self, delivery: Delivery, call: impl Into<String>) -> Self {
-        if !self.asked_deliveries().contains(&delivery) {
+        if delivery == Delivery::Total {
+            self.total = Some(call.into()); // the log's
+        } else if !self.asked_deliveries().contains(&delivery) {
             self.deliveries.push((delivery, call.into()));
         }
         self
@@ -149,6 +151,33 @@ impl Node {
     /// ```
     pub fn has_delivery(self, delivery: Delivery) -> Self {
         self.delivery(delivery, format!(".has_delivery(Delivery::{delivery:?})"))
+    }
+
+    // The replicated log
+
+    /// One log for all voters, on their disks: [`Delivery::Total`] (uniform
+    /// total-order broadcast), and the base of what is replicated. `dir` is the
+    /// node's directory, as [`Node::dir`] says; the log is kept in a part of it. The
+    /// same on all voters. A majority of them must be up for anything to be
+    /// delivered; two voters stop when one is down.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_replicated_log("data/alpha");
+    /// assert!(node.plan().is_ok());
+    /// ```
+    #[cfg(feature = "replicated_log")]
+    pub fn has_replicated_log(mut self, dir: impl Into<std::path::PathBuf>) -> Self {
+        let dir = dir.into();
+        let call = format!(".has_replicated_log({dir:?})");
+        if let Some(other) = self.dir.as_ref().filter(|other| **other != dir) {
+            let problem = format!("a node has one directory, and this one has {} already", other.display());
+            self.bad(&call, problem, "give both calls the same directory");
+        }
+        self.dir = Some(dir);
+        self.log = Some(call);
+        self
     }
 
     // Clocks

@@ -29,6 +29,8 @@ pub enum Order {
     Fifo,
     /// What happened before is delivered before.
     Causal,
+    /// The same on all nodes; messages of one sender in its order.
+    Total,
 }
 
 /// A rung of the ladder: guarantee and order.
@@ -44,10 +46,12 @@ pub enum Delivery {
     UniformFifo,
     UniformCausal,
     UniformAllAck,
+    Total,
 }
 
 impl Delivery {
-    /// The eight rungs and the all-ack mode.
+    /// The eight rungs and the all-ack mode. Total order is not among them: it is
+    /// the replicated log's, rests on disks, and outlives lives.
     pub const ALL: [Delivery; 9] = [
         Delivery::BestEffort,
         Delivery::BestEffortFifo,
@@ -73,6 +77,7 @@ impl Delivery {
             Delivery::UniformFifo => "uniform.fifo",
             Delivery::UniformCausal => "uniform.causal",
             Delivery::UniformAllAck => "uniform.all_ack",
+            Delivery::Total => "replicated_log",
         }
     }
 
@@ -88,7 +93,13 @@ impl Delivery {
             Delivery::UniformFifo => "delivery.uniform.fifo",
             Delivery::UniformCausal => "delivery.uniform.causal",
             Delivery::UniformAllAck => "delivery.uniform.all_ack",
+            Delivery::Total => "delivery.total",
         }
+    }
+
+    /// The delivery whose component has this kind.
+    pub fn of_kind(kind: Kind) -> Option<Delivery> {
+        Delivery::ALL.into_iter().chain([Delivery::Total]).find(|delivery| delivery.kind() == kind)
     }
 
     /// Its component's wire kind.
@@ -101,7 +112,7 @@ impl Delivery {
         match self {
             Delivery::BestEffort | Delivery::BestEffortFifo => Guarantee::BestEffort,
             Delivery::Reliable | Delivery::ReliableFifo | Delivery::ReliableCausal => Guarantee::Reliable,
-            Delivery::Uniform | Delivery::UniformFifo | Delivery::UniformCausal => Guarantee::Uniform,
+            Delivery::Uniform | Delivery::UniformFifo | Delivery::UniformCausal | Delivery::Total => Guarantee::Uniform,
             Delivery::UniformAllAck => Guarantee::UniformAllAck,
         }
     }
@@ -112,6 +123,7 @@ impl Delivery {
             Delivery::BestEffort | Delivery::Reliable | Delivery::Uniform | Delivery::UniformAllAck => Order::None,
             Delivery::BestEffortFifo | Delivery::ReliableFifo | Delivery::UniformFifo => Order::Fifo,
             Delivery::ReliableCausal | Delivery::UniformCausal => Order::Causal,
+            Delivery::Total => Order::Total,
         }
     }
 
@@ -145,7 +157,8 @@ impl FromStr for Delivery {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Delivery::ALL.into_iter().find(|delivery| delivery.name() == text).ok_or_else(|| {
+        let mut all = Delivery::ALL.into_iter().chain([Delivery::Total]);
+        all.find(|delivery| delivery.name() == text).ok_or_else(|| {
             let names: Vec<_> = Delivery::ALL.iter().map(|delivery| delivery.name()).collect();
             format!("unknown delivery '{text}': one of {}", names.join(", "))
         })

@@ -40,6 +40,8 @@ fn guarantee(delivery: Delivery) -> &'static str {
         Delivery::Uniform => "what anyone delivered, all that stay up deliver; f < n/2, no detector needed for safety",
         Delivery::UniformFifo => "what anyone delivered, all that stay up deliver, each sender's in its order; f < n/2",
         Delivery::UniformCausal => "what anyone delivered, all that stay up deliver, causes first; f < n/2",
+        // the log says it of itself
+        Delivery::Total => "",
         Delivery::UniformAllAck => {
             "delivered when every node not suspected holds it; any number of failures, but only under synchrony"
         }

@@ -124,7 +124,7 @@ fn ladder(rung: Delivery, replayed: &Replayed, whole: bool, judgement: &mut Judg
     judgement.add(of, "no creation", check::no_creation(&history));
     match rung.order() {
         Order::None => {}
-        Order::Fifo => judgement.add(of, "FIFO order", check::fifo_order(&history)),
+        Order::Fifo | Order::Total => judgement.add(of, "FIFO order", check::fifo_order(&history)),
         Order::Causal => judgement.add(of, "causal order", check::causal_order(&history)),
     }
     let up: BTreeSet<_> = history.judged().map(|life| life.node).filter(|node| voters.contains(node)).collect();

@@ -364,7 +364,7 @@ impl World {
             let unheard = original && !self.sent[&msg].iter().all(has);
             let disordered = match scope.rung.order() {
                 Order::None => false,
-                Order::Fifo => later || skipped,
+                Order::Fifo | Order::Total => later || skipped,
                 Order::Causal => later || skipped || unheard,
             };
             disordered.then_some(Broken::Disordered)

@@ -1,0 +1,84 @@
+//! One log for a group of voters: total-order, uniform, durable broadcast, and
+//! machines that apply its commands.
+//!
+//! **Guarantee.** What is acknowledged is synced on a majority of the voters and
+//! stands in one order that all replicas apply; it is never lost while a
+//! majority of the disks keeps what it synced, whatever crashes, and however
+//! often. No detector and no clock is needed for that; for progress a majority
+//! must be up and in touch. Two voters stop writing when one of them is down.
+//!
+//! ```text
+//!   propose -> proposals -> [leader] engine -> log on disk, peers -> committed
+//!                  ^                                                   |
+//!                  +--- outcome, at the proposer's own replica <- state +-> deliver
+//! ```
+//!
+//! *Who calls whom.* A component (or the user) calls its own node's log. What it
+//! proposes is numbered and sent to the leader, again and again until it comes
+//! back in the log; the number makes that harmless. The outcome is computed where
+//! it is wanted: by the proposer's own replica when it applies the entry. So there
+//! is no answer that could be lost, and no forwarded call to wait for.
+//!
+//! *Done, not done, unknown.* What never had a number was never sent: at its
+//! deadline it is refused, not done. What was sent and is not back is unknown
+//! ([`CallError::TimedOut`](crate::error::CallError)): it may still be done. With
+//! a key of the caller's own, [`Call::Outcome`] tells later, and proposing again
+//! does it once.
+//!
+//! *Broadcast.* An entry for a channel that has no machine is a broadcast
+//! ([`Delivery::Total`](crate::protocol::delivery::Delivery)): each replica hands
+//! it to the component with that number. Within a life each is delivered once and
+//! in the log's order; a life begins with the oldest entry that its disk holds
+//! behind its newest snapshot, so what the last life delivered comes again, and
+//! [`Skipped`] tells what is no longer held.
+//!
+//! | file | what |
+//! |---|---|
+//! | `engine` `store` | consensus, behind what is needed of it |
+//! | `wire` `members` `entry` | what travels |
+//! | `record` `wal` `recovery` `snapshot` | what is on the disk |
+//! | `machine` `state` | what is replicated |
+//! | `component` `boot` `pump` | a life of a replica |
+//! | `proposals` `reads` `transfer` `wishes` | what is asked of it |
+//!
+//! The traps of the engine, by number, are in the names of the tests.
+
+mod boot;
+mod component;
+mod config;
+mod engine;
+mod entry;
+mod event;
+mod machine;
+mod members;
+mod message;
+mod proposals;
+mod pump;
+mod reads;
+mod record;
+mod recovery;
+mod snapshot;
+mod state;
+mod store;
+mod transfer;
+mod wal;
+mod wire;
+mod wishes;
+
+pub use component::{NAME, ReplicatedLog, Timer};
+#[doc(hidden)]
+pub use config::Mutant;
+pub use config::{Config, Machines};
+pub use entry::Key;
+pub use event::{Diverged, LogApplied, LogLeader, Skipped, SnapshotInstalled, TornTail, Unusable};
+pub use machine::{At, Machine};
+pub use members::Member;
+pub use message::{Answer, Answered, Call, Done, Level, Message, Proposed, Status};
+pub use state::{KEY_BYTES_MAX, KEYS_MAX};
+
+/// Most replicas of a group.
+const MEMBERS_MAX: usize = 64;
+/// Most voters of a group; further replicas learn.
+pub const VOTERS_MAX: usize = 5;
+/// Indexes and terms from here on are junk.
+const INDEX_MAX: u64 = 1 << 60;

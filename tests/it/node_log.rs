@@ -1,0 +1,98 @@
+//! The replicated log on threads, TCP and files.
+
+use nodewright::node::{MessageType, Node, Running, start_together};
+use nodewright::protocol::delivery::Delivery;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+
+type Heard = Arc<Mutex<Vec<String>>>;
+
+/// Directories for one group, removed afterwards.
+struct Directories(PathBuf);
+
+impl Directories {
+    fn new() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dir = std::env::temp_dir().join(format!("nodewright-log-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&dir).expect("a temporary directory");
+        Directories(dir)
+    }
+}
+
+impl Drop for Directories {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A group in these directories, and what each node is handed.
+fn group(dirs: &Directories) -> (Vec<Running>, Vec<Heard>) {
+    let heard: Vec<Heard> = NAMES.map(|_| Heard::default()).to_vec();
+    let nodes = NAMES.iter().zip(&heard).map(|(name, heard)| {
+        let heard = heard.clone();
+        Node::new(*name, 0, 5)
+            .has_replicated_log(dirs.0.join(name))
+            .on_receive_message(MessageType::TotalOrderDelivery, move |msg| {
+                heard.lock().expect("no callback panics").push(msg.text().unwrap_or_default().to_string())
+            })
+    });
+    (start_together(nodes).expect("they start"), heard)
+}
+
+fn wait_for(heard: &Heard, count: usize, nodes: &[Running]) -> Vec<String> {
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let now = heard.lock().expect("no callback panics").clone();
+        if now.len() >= count {
+            return now;
+        }
+        let inspected = || nodes.iter().map(|node| format!("{:?}", node.inspect())).collect::<Vec<_>>();
+        assert!(Instant::now() < end, "{} of {count}: {:#?}", now.len(), inspected());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn broadcasts_come_in_one_order_and_again_in_the_next_life_of_all() {
+    let dirs = Directories::new();
+    let (nodes, heard) = group(&dirs);
+    let mut receipts = Vec::new();
+    for n in 0..60 {
+        let from = &nodes[n % 3];
+        receipts.push(from.broadcast(Delivery::Total, format!("m{n}")).expect("composed"));
+    }
+    for receipt in receipts {
+        receipt.wait(DEADLINE).expect("delivered");
+    }
+    let order = wait_for(&heard[0], 60, &nodes);
+    for heard in &heard {
+        assert_eq!(wait_for(heard, 60, &nodes), order);
+    }
+    nodes.iter().for_each(Running::stop);
+
+    let (nodes, heard) = group(&dirs);
+    nodes[1].broadcast(Delivery::Total, "after").expect("composed").wait(DEADLINE).expect("delivered");
+    for heard in &heard {
+        let again = wait_for(heard, 61, &nodes);
+        assert_eq!((&again[..60], again[60].as_str()), (&order[..], "after"));
+    }
+    nodes.iter().for_each(Running::stop);
+}
+
+#[test]
+fn total_order_without_a_log_is_a_fault_with_the_line_that_mends_it() {
+    let asked = Node::new("alpha", 0, 5).has_delivery(Delivery::Total);
+    let heard = Node::new("alpha", 0, 5).on_receive_message(MessageType::TotalOrderDelivery, |_| {});
+    for node in [asked, heard] {
+        let report = node.plan().expect_err("there is no log").to_string();
+        assert!(report.contains(".has_replicated_log(\"data\")"), "{report}");
+    }
+    let two = Node::new("alpha", 0, 5).dir("one").has_replicated_log("two").plan().expect_err("two").to_string();
+    assert!(two.contains("a node has one directory"), "{two}");
+}

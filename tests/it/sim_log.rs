@@ -1,0 +1,190 @@
+//! The replicated log in the simulator: batches of whole runs, and single moments
+//! set by hand.
+
+use nodewright::component::{Factory, Stack};
+use nodewright::id::Kind;
+use nodewright::protocol::replicated_log::{
+    Call, Config, LogLeader, NAME, Proposed, ReplicatedLog, SnapshotInstalled, Status, Unusable,
+};
+use nodewright::scenario;
+use nodewright::sim::{DiskKept, NodeIndex, Setup, World, seeds};
+use std::time::Duration;
+
+const NODES: [NodeIndex; 3] = [NodeIndex(0), NodeIndex(1), NodeIndex(2)];
+
+fn log() -> Kind {
+    Kind::of(NAME)
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn world(seed: u64, config: fn() -> Config) -> World {
+    let mut world = World::new(seed);
+    for name in ["alpha", "beta", "gamma"] {
+        world.add_node(name, Stack { factories: vec![Factory::new(move || ReplicatedLog::new(config()))] });
+    }
+    world.run_for(seconds(4));
+    world
+}
+
+fn status(world: &mut World, node: NodeIndex) -> Status {
+    world.ask(node, log(), Call::Status, seconds(1)).expect("it answers")
+}
+
+fn leader(world: &mut World) -> NodeIndex {
+    let leads = |world: &mut World, node| world.is_up(node) && status(world, node).leads;
+    NODES.into_iter().find(|node| leads(world, *node)).expect("one leads")
+}
+
+fn wish(world: &mut World, at: NodeIndex, call: Call) -> Result<(), nodewright::error::CallError> {
+    world.ask::<Result<(), _>>(at, log(), call, seconds(60)).and_then(|done| done)
+}
+
+/// What the user of a node was handed in its present life.
+fn delivered(world: &World, node: NodeIndex) -> Vec<String> {
+    let life = world.life(node);
+    world
+        .delivered(node)
+        .filter(|(by, ..)| *by == life)
+        .map(|(_, _, body)| String::from_utf8_lossy(body).into())
+        .collect()
+}
+
+#[test]
+fn what_is_acknowledged_stays_whatever_fails() {
+    let scenario = scenario::find("log").expect("shipped");
+    let goals: Vec<&str> = scenario.goals().iter().map(|goal| goal.what).collect();
+    let batch = seeds("sim_log::what_is_acknowledged_stays_whatever_fails", 0..150).sometimes(&goals);
+    let setup = Setup::default();
+    let counts = batch.measures(setup, scenario.smallest()).explore(|setup| scenario.run(setup, None));
+    match counts {
+        Ok(counts) => println!("{:?}", goals.iter().map(|goal| (goal, counts[goal])).collect::<Vec<_>>()),
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+#[test]
+fn broadcasts_are_delivered_in_one_order_and_again_by_the_next_life() {
+    let mut world = world(1, Config::default);
+    for n in 0..30 {
+        world.broadcast(NODES[n % 3], log(), format!("m{n}"));
+        world.run_for(Duration::from_millis(3));
+    }
+    world.run_for(seconds(2));
+    let order = delivered(&world, NODES[0]);
+    assert_eq!(order.len(), 30);
+    for from in 0..3 {
+        let own: Vec<usize> = order.iter().filter_map(|it| it[1..].parse().ok()).filter(|n| n % 3 == from).collect();
+        assert!(own.is_sorted(), "a sender's are in its order: {own:?}");
+    }
+    NODES.iter().for_each(|node| world.crash(*node));
+    NODES.iter().for_each(|node| world.restart(*node, true));
+    world.run_for(seconds(4));
+    for node in NODES {
+        assert_eq!(delivered(&world, node), order, "the history on the disk is delivered to the next life");
+    }
+}
+
+#[test]
+fn trap_5_a_wiped_voter_is_another_replica_and_takes_part_again() {
+    let mut world = world(2, Config::default);
+    let (gone, before) = (NODES[1], status(&mut world, NODES[1]).replica);
+    world.broadcast(NODES[0], log(), "kept");
+    world.run_for(seconds(1));
+    world.crash(gone);
+    world.restart_with(gone, DiskKept::Nothing);
+    world.run_for(seconds(10));
+    let after = status(&mut world, gone);
+    assert_ne!(after.replica, before);
+    let ids: Vec<u64> = after.voters.iter().map(|member| member.replica).collect();
+    assert!(ids.contains(&after.replica) && !ids.contains(&before), "{after:?}");
+    assert_eq!(world.events::<SnapshotInstalled>(gone).count(), 1);
+}
+
+#[test]
+fn trap_4_a_leader_that_is_to_be_removed_hands_over_and_stops() {
+    for at in NODES {
+        let mut world = world(3 + at.0 as u64, Config::default);
+        let leader = leader(&mut world);
+        let node = world.life(leader).node;
+        let removed = wish(&mut world, at, Call::Remove { node, within: seconds(30) });
+        if at != leader {
+            assert_eq!(removed, Ok(()));
+        }
+        world.run_for(seconds(5));
+        let other = NODES.into_iter().find(|it| *it != leader).expect("three");
+        let now = status(&mut world, other);
+        assert_eq!(now.voters.len(), 2);
+        assert!(now.leader.is_some_and(|it| it != node));
+        assert!(world.events::<Unusable>(leader).any(|(_, _, it)| it.why.contains("removed")), "it stopped");
+        world.broadcast(other, log(), "the others go on");
+        world.run_for(seconds(2));
+        assert_eq!(delivered(&world, other), ["the others go on"]);
+    }
+}
+
+#[test]
+fn leadership_moves_where_it_is_asked_to() {
+    let mut world = world(7, Config::default);
+    let to = NODES.into_iter().find(|node| *node != leader(&mut world)).expect("three");
+    let node = world.life(to).node;
+    let moved = wish(&mut world, NODES[0], Call::Transfer { to: node, within: seconds(30) });
+    assert_eq!(moved, Ok(()));
+    assert_eq!(leader(&mut world), to);
+}
+
+#[test]
+fn a_flipped_bit_in_the_middle_of_the_log_is_told_and_the_replica_does_not_serve() {
+    let mut world = world(9, Config::default);
+    for n in 0..5 {
+        world.broadcast(NODES[0], log(), format!("m{n}"));
+        world.run_for(Duration::from_millis(200));
+    }
+    world.crash(NODES[0]);
+    assert!(world.flip_bit(NODES[0], log(), "log/0000000000000001", 8 * 200));
+    world.restart(NODES[0], true);
+    world.run_for(seconds(3));
+    let why = status(&mut world, NODES[0]).unusable.expect("it does not serve");
+    assert!(why.contains("damaged at byte"), "{why}");
+    let call = Call::Outcome { key: 1, within: seconds(1) };
+    let refused: Result<nodewright::protocol::replicated_log::Answer, _> = world.ask(NODES[0], log(), call, seconds(2));
+    assert!(matches!(refused, Ok(Err(_))), "{refused:?}");
+    assert!(world.events::<LogLeader>(NODES[1]).last().is_some_and(|(_, _, it)| it.node.is_some()), "the others go on");
+}
+
+#[test]
+fn without_a_majority_nothing_is_done_and_that_is_told_apart() {
+    let mut world = world(11, || Config::default().machine(Kind(5), || Box::new(Null)));
+    let propose = || Call::Propose { channel: Kind(5), command: "x".into(), key: None, within: seconds(2) };
+    let others: Vec<NodeIndex> = NODES.into_iter().filter(|node| *node != NODES[0]).collect();
+    others.iter().for_each(|node| world.crash(*node));
+    world.run_for(seconds(5)); // whoever led has noticed
+    let answer: Result<Proposed, _> = world.ask(NODES[0], log(), propose(), seconds(5));
+    let Ok(Err(error)) = answer else { panic!("{answer:?}") };
+    assert!(error.to_string().contains("not done"), "{error}");
+    others.iter().for_each(|node| world.restart(*node, true));
+    world.run_for(seconds(5));
+    let answer: Result<Proposed, _> = world.ask(NODES[0], log(), propose(), seconds(5));
+    assert!(matches!(answer, Ok(Ok(_))), "{answer:?}");
+}
+
+/// A machine that holds nothing.
+struct Null;
+
+impl nodewright::protocol::replicated_log::Machine for Null {
+    fn apply(&mut self, _: nodewright::protocol::replicated_log::At, _: &[u8]) -> bytes::Bytes {
+        bytes::Bytes::new()
+    }
+    fn query(&self, _: u64, _: &[u8]) -> Option<bytes::Bytes> {
+        None
+    }
+    fn snapshot(&self, _: &mut Vec<u8>) {}
+    fn restore(&mut self, _: u64, _: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
+    fn hash(&self) -> u64 {
+        0
+    }
+}
