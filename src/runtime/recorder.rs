@@ -320,3 +320,87 @@ fn body(message: &[u8]) -> String {
     let (Content::Bytes(body) | Content::Typed(_, body)) = Content::take(message).unwrap_or(Content::Bytes(message));
     text(body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::BatchBuilder;
+    use crate::id::NodeId;
+    use crate::trace::{Tail, Trace};
+    use std::io::BufReader;
+
+    const ME: Life = Life { node: NodeId(7), incarnation: crate::id::Incarnation(1) };
+    const APP: Kind = Kind::of("app");
+
+    fn recording(name: &str, bytes_max: u64) -> Recording {
+        let path = std::env::temp_dir().join(format!("nodewright-recorder-{name}-{}.trace", std::process::id()));
+        _ = std::fs::remove_file(&path);
+        Recording { path, bytes_max, user: APP, event: |_| What::Healed }
+    }
+
+    fn batch(bytes: usize) -> Batch {
+        let mut builder = BatchBuilder::default();
+        builder.push(|out| Content::Bytes(&vec![1; bytes]).put(out));
+        builder.take().expect("a message")
+    }
+
+    /// What `act` records, as it is in the file.
+    fn recorded(recording: &Recording, act: impl FnOnce(&Recorder)) -> (Trace, u64) {
+        let recorder = Recorder::start(recording, "alpha", &["uniform", "app"], Clock::start()).expect("a file");
+        act(&recorder);
+        recorder.end();
+        let file = File::open(&recording.path).expect("it is there");
+        let bytes = file.metadata().expect("it has a size").len();
+        let trace = Trace::load(BufReader::new(file)).expect("it is whole");
+        std::fs::remove_file(&recording.path).expect("it is there");
+        (trace, bytes)
+    }
+
+    fn broadcast(recorder: &Recorder, at: u64, bytes: usize) {
+        recorder.broadcast(Time(at), ME, APP, Kind::of("uniform"), Target::All, &batch(bytes));
+    }
+
+    #[test]
+    fn what_has_no_room_in_the_queue_is_counted_and_marked() {
+        let (trace, _) = recorded(&recording("dropped", 1 << 20), |recorder| {
+            broadcast(recorder, 1, 3);
+            broadcast(recorder, 2, QUEUE_BYTES_MAX);
+            broadcast(recorder, 3, QUEUE_BYTES_MAX);
+            broadcast(recorder, 4, 3);
+        });
+        let dropped = |record: &Record| if let What::Dropped { records } = record.what { Some(records) } else { None };
+        assert_eq!(trace.records.iter().filter_map(dropped).sum::<u64>(), 2);
+        let kept = trace.records.iter().filter(|record| matches!(record.what, What::Broadcast { .. })).count();
+        assert_eq!((kept, trace.tail), (2, Tail::Finished));
+        assert!(matches!(&trace.records[0].what, What::Broadcast { via, .. } if via == "uniform"));
+    }
+
+    #[test]
+    fn a_full_file_says_so_and_stays_below_its_bound() {
+        let recording = recording("full", 1 << 20);
+        let (trace, bytes) = recorded(&recording, |recorder| {
+            for at in 0..20_000 {
+                broadcast(recorder, at, 100);
+            }
+        });
+        assert_eq!(trace.records.last().map(|record| &record.what), Some(&What::Full { bytes_max: 1 << 20 }));
+        assert!((1 << 19..=1 << 20).contains(&bytes), "{bytes}");
+    }
+
+    #[test]
+    fn a_trace_is_never_written_over() {
+        let recording = recording("over", 1 << 20);
+        std::fs::write(&recording.path, "precious").expect("a file");
+        assert!(Recorder::start(&recording, "alpha", &[], Clock::start()).is_err());
+        assert_eq!(std::fs::read(&recording.path).expect("it is there"), b"precious");
+        std::fs::remove_file(&recording.path).expect("it is there");
+    }
+
+    #[test]
+    fn components_among_themselves_are_no_users() {
+        let (trace, _) = recorded(&recording("users", 1 << 20), |recorder| {
+            recorder.broadcast(Time(1), ME, Kind::of("other"), Kind::of("uniform"), Target::All, &batch(3));
+        });
+        assert!(trace.records.is_empty());
+    }
+}

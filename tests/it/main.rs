@@ -11,6 +11,8 @@ mod cli_mesh;
 mod cli_sender;
 #[cfg(feature = "cli")]
 mod cli_sim;
+#[cfg(feature = "cli")]
+mod cli_trace;
 mod contract_raft;
 mod contract_stream;
 mod diagram;

@@ -49,7 +49,7 @@ impl Tracing {
     /// Writes the marks, and the whole if it was asked for: where it is, and of
     /// how many records.
     pub(super) fn finish(self) -> Result<(PathBuf, usize), Failure> {
-        let header = Header::new(Clock::Wall, self.epoch_unix_ns, "mesh");
+        let header = Header::new(Clock::Wall, self.epoch_unix_ns, "done to them by nodewright mesh");
         let plan = Trace { header, records: self.marks, tail: Tail::Finished };
         traces::save(&plan, &self.dir.join(PLAN))?;
         let whole = traces::load(std::slice::from_ref(&self.dir))?;

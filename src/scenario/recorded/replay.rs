@@ -53,6 +53,8 @@ struct Replay<'a> {
     /// The place of the last broadcast or delivery.
     busy: usize,
     recorded: BTreeSet<Life>,
+    /// Lives that stop after that: others hear of it before or after they do.
+    parting: BTreeSet<Life>,
     over: BTreeSet<Life>,
     /// The highest number sent, by sender, receiver and lane.
     sent: BTreeMap<(Life, Life, trace::Lane), u64>,
@@ -86,6 +88,8 @@ impl<'a> Replay<'a> {
                 _ => {}
             }
         }
+        let stopping = kept.records[busy..].iter().filter(|record| matches!(record.what, What::Stopped));
+        let parting = stopping.map(|record| record.life).collect();
         let mut bodies = BTreeMap::new();
         let mut numbers: BTreeMap<(Life, &str), u64> = BTreeMap::new();
         for (place, record) in kept.records.iter().enumerate() {
@@ -102,6 +106,7 @@ impl<'a> Replay<'a> {
             bodies,
             busy,
             recorded,
+            parting,
             over: BTreeSet::new(),
             sent: BTreeMap::new(),
             supplied: BTreeSet::new(),
@@ -133,6 +138,7 @@ impl<'a> Replay<'a> {
                 None => return,
             },
             What::Joined { peer } => Seen::Joined(*peer),
+            What::Ended { peer, .. } if self.parting.contains(peer) => return,
             What::Ended { peer, why } => Seen::Ended(*peer, ended_why(*why)),
             What::Sent(frame) | What::Arrived(frame) => {
                 match self.passed(life, frame, matches!(record.what, What::Sent(_))) {

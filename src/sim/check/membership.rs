@@ -3,7 +3,7 @@
 //!
 //! Judged: every `Ended` of a voter's life (a listener's is its sponsor's affair)
 //! that any life is told of, unless a later life of that node started before (nodes tell each other of the end in their own words).
-//! *Left*: the node stopped before. *Decided*: a majority of the configured
+//! *Left*: the node stopped, which it says while it does. *Decided*: a majority of the configured
 //! voters (any of their lives) had held something against it before.
 
 use super::Violation;
@@ -20,15 +20,17 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The first end without its reason.
 pub fn decided_by_majority(trace: &Trace, voters: &BTreeSet<NodeId>, against: Opinion<'_>) -> Result<(), Violation> {
     let mut started: BTreeMap<NodeId, Life> = BTreeMap::new();
-    let mut stopped: BTreeSet<Life> = BTreeSet::new();
+    let stopped: BTreeSet<Life> = trace
+        .records()
+        .iter()
+        .filter(|record| matches!(record.what, What::Stopped))
+        .map(|record| record.life)
+        .collect();
     let mut accusers: BTreeMap<Life, BTreeSet<NodeId>> = BTreeMap::new();
     for record in trace.records() {
         match &record.what {
             What::Started => {
                 started.insert(record.life.node, record.life);
-            }
-            What::Stopped => {
-                stopped.insert(record.life);
             }
             What::Published(event) => {
                 if let Some((life, true)) = against(event) {
