@@ -9,6 +9,8 @@ pub mod membership;
 pub mod ordering;
 #[cfg(feature = "replicated_log")]
 pub mod replicated_log;
+#[cfg(feature = "replicated_log")]
+pub mod replicated_map;
 pub mod request;
 
 #[cfg(test)]

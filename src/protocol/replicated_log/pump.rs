@@ -341,9 +341,10 @@ impl ReplicatedLog {
         if let Some(meta) = install {
             self.install(meta, cx)?;
         }
-        let forgets = self.has(Mutant::VoteNotPersisted) && entries.is_empty();
+        let forgets = self.has(Mutant::VoteNotPersisted);
         let Phase::Running(replica) = &mut self.phase else { return Ok(()) };
-        if let Some(hard) = hard.filter(|_| !forgets) {
+        if let Some(hard) = hard {
+            let hard = if forgets { Hard { vote: 0, ..hard } } else { hard };
             replica.wal.push(Record::Hard(hard), must_sync && entries.is_empty());
         }
         let last = entries.len();
