@@ -93,7 +93,7 @@ impl Node {
         ];
         parts.extend(self.detectors.iter().map(|(config, call)| self.detector_part(*config, call)));
         parts.extend(self.deliveries.iter().map(|(delivery, call)| self.delivery_part(*delivery, call, &clocks)));
-        parts.extend(self.log_part());
+        parts.extend(self.log_parts());
         parts.extend(self.lamport_clock.then(|| lamport_part(&clocks)));
         parts.extend(self.vector_clock.then(|| vector_part(&clocks)));
         parts.extend(self.own.iter().cloned());
@@ -130,17 +130,20 @@ impl Node {
         Part::new(Factory::new(move || Broadcast::new(config.clone())), call)
     }
 
-    /// The replicated log, with what stands on it in all groups alike.
+    /// The replicated log, with the map that stands on it in all groups alike.
     #[cfg(feature = "replicated_log")]
-    fn log_part(&self) -> Option<Part> {
+    fn log_parts(&self) -> Vec<Part> {
         use crate::protocol::replicated_log::{Config, ReplicatedLog};
-        let call = self.log.as_ref()?;
-        Some(Part::new(Factory::new(|| ReplicatedLog::new(Config::default())), call))
+        use crate::protocol::replicated_map::{CHANNEL, ReplicatedMap, Table};
+        let Some(call) = &self.log else { return Vec::new() };
+        let config = || Config::default().machine(CHANNEL, || Box::new(Table::default()));
+        let log = Factory::new(move || ReplicatedLog::new(config()));
+        vec![Part::new(log, call), Part::new(Factory::new(ReplicatedMap::default), call)]
     }
 
     #[cfg(not(feature = "replicated_log"))]
-    fn log_part(&self) -> Option<Part> {
-        None
+    fn log_parts(&self) -> Vec<Part> {
+        Vec::new()
     }
 
     /// Manifests state memory for the usual window; this node's may differ.
@@ -226,6 +229,10 @@ impl Node {
                 "total order rests on a log in a directory, and this node has none".into(),
                 ".has_replicated_log(\"data\")",
             );
+        }
+        if let (Some(call), false) = (&self.log, cfg!(feature = "replicated_log")) {
+            let problem = "this program was built without the replicated log".into();
+            bad(call.clone(), problem, "build it with the feature `replicated_log`");
         }
         if self.secret.is_some() && self.insecure {
             bad(

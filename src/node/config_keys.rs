@@ -247,6 +247,9 @@ pub(super) const KEYS: &[Key] = keys! {
     has_delivery Shape::Deliveries, Some("[]"),
         "Further deliveries by name, those in the sender's order (.fifo) or causes first (.causal) too.",
         |node, value| with(node, deliveries(value), |node, all| all.into_iter().fold(node, Node::has_delivery));
+    has_replicated_log Shape::Text("data/alpha"), None,
+        "One log for all voters, in the node's directory: total order and the replicated map. The same on all voters.",
+        |node, value| with(node, value.as_str(), Node::has_replicated_log);
     has_lamport_clock Shape::Flag, Some("false"),
         "Stamps deliveries with Lamport times.",
         |node, value| flag(node, value, Node::has_lamport_clock);

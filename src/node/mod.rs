@@ -38,6 +38,8 @@ mod compose;
 mod config;
 mod config_keys;
 mod error;
+#[cfg(feature = "replicated_log")]
+mod map;
 mod message;
 mod publisher;
 mod receipt;
@@ -56,6 +58,8 @@ pub use builder::Node;
 pub use client::Client;
 pub use config::{Config, ConfigError, config_example};
 pub use error::{SendError, StartError};
+#[cfg(feature = "replicated_log")]
+pub use map::Map;
 pub use message::{Body, Incoming, Message, MessageType, Typed};
 pub use publisher::Publisher;
 pub use receipt::{Outcome, Receipt};

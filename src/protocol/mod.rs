@@ -10,6 +10,8 @@ pub mod ordering;
 pub mod recorded;
 #[cfg(feature = "replicated_log")]
 pub mod replicated_log;
+#[cfg(feature = "replicated_log")]
+pub mod replicated_map;
 pub mod request;
 
 #[cfg(test)]

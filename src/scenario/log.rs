@@ -52,7 +52,7 @@ const MUTANTS: [(Planted, Mutant); 7] = [
     (
         Planted {
             name: "sync-dropped",
-            property: "durability",
+            property: "terms only rise",
             about: "what rests on a sync leaves before it, also acknowledgements",
         },
         Mutant::SyncDropped,

@@ -53,6 +53,18 @@ fn round_trips_stand_beside_ping_pongs() {
     assert_eq!(request[1]["clients"], 1);
 }
 
+#[cfg(feature = "replicated_log")]
+#[test]
+fn the_log_stands_beside_bare_group_commit() {
+    let log = bench(&["log"]);
+    let names: Vec<_> = log.iter().map(|figure| figure["figure"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["log 256 B, 1 client", "log 256 B, 16 clients", "log 256 B, 64 clients"]);
+    for figure in &log {
+        let positive = |key: &str| figure[key].as_f64().is_some_and(|number| number > 0.0);
+        assert!(["value", "roofline", "ratio", "p99_us", "clients"].into_iter().all(positive), "{figure:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));

@@ -40,6 +40,8 @@ mod sim_detector;
 mod sim_driver;
 #[cfg(feature = "replicated_log")]
 mod sim_log;
+#[cfg(feature = "replicated_log")]
+mod sim_map;
 mod sim_schedules;
 mod sim_wal;
 mod transport;

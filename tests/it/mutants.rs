@@ -74,7 +74,7 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("detectors: completeness", "detector.phi", "acks-feed-the-estimator"),
     ("detectors: eventual accuracy", "detector.growing", "timeout-never-grows"),
     ("membership: ended by majority", "detector.fixed", "one-opinion-ends"),
-    ("log: durability", "log", "sync-dropped"),
+    ("log: terms only rise", "log", "sync-dropped"),
     ("log: durability", "log", "ack-before-majority"),
     ("log: no duplication", "log", "applied-twice"),
     ("log: linearizability", "log", "lease-read"),

@@ -65,6 +65,12 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Where their files are.
+    #[cfg(feature = "replicated_log")]
+    pub(super) fn dir(&self) -> &std::path::Path {
+        &self.dir
+    }
+
     /// The most memory that any node ever held.
     pub(super) fn resident_bytes_max(&mut self) -> io::Result<u64> {
         let each = self.nodes.iter_mut().map(|node| node.numbers("rss").map(|[bytes]| bytes));

@@ -14,6 +14,7 @@
 //! | `uniform one at a time` | broadcast, wait for its delivery | four ping-pongs |
 //! | `request` | request and reply | ping-pong |
 //! | `traced uniform`, `traced one at a time` | the same, all of it recorded | nodes of ours that record nothing |
+//! | `log` | synced on two of three, by so many clients | bare group commit, two of three synced |
 //! | `sim` | simulated worlds on one core | an event queue with as many events, and nothing to do |
 //!
 //! Every message is handed to a callback by itself, which checks its sequence
@@ -21,9 +22,13 @@
 
 mod child;
 mod children;
+#[cfg(feature = "replicated_log")]
+mod clients;
 mod cluster;
 mod figure;
 mod node;
+#[cfg(feature = "replicated_log")]
+mod plain_log;
 mod plain_ping;
 mod plain_stream;
 mod rounds;
@@ -56,6 +61,10 @@ enum What {
     Request,
     /// What recording a trace costs.
     Trace,
+    /// Total-order broadcasts a second, each synced on two of three disks, by 1, 16
+    /// and 64 clients of one node.
+    #[cfg(feature = "replicated_log")]
+    Log,
     /// Simulated worlds a second: broadcast cores alone, and whole stacks.
     Sim,
 }
@@ -70,7 +79,7 @@ Examples:
 pub(super) struct Args {
     /// What to measure
     what: What,
-    /// Bytes of a message; without it 64, and for `link` 1 KiB as well
+    /// Bytes of a message; without it 64, for `link` 1 KiB as well, for `log` 256
     #[arg(long, value_parser = clap::value_parser!(u32).range(16..=60_000))]
     size: Option<u32>,
     /// Nodes of a broadcast
@@ -105,6 +114,12 @@ enum Part {
     Echo { size: usize, pinned: u8 },
     /// Makes plain round trips
     Ping { size: usize, port: u16, pinned: u8 },
+    /// Syncs what a plain leader sends
+    #[cfg(feature = "replicated_log")]
+    LogFollower { path: std::path::PathBuf },
+    /// Bare group commit with the followers on these ports
+    #[cfg(feature = "replicated_log")]
+    LogLeader { path: std::path::PathBuf, size: usize, ports: Vec<u16> },
     /// A node
     Node(node::Args),
 }
@@ -116,6 +131,10 @@ pub(super) fn run_child(args: &ChildArgs) -> Result<(), Failure> {
         Part::Source { size, ports } => plain_stream::source(*size, ports),
         Part::Echo { size, pinned } => plain_ping::echo(*size, *pinned != 0),
         Part::Ping { size, port, pinned } => plain_ping::ping(*size, *port, *pinned != 0),
+        #[cfg(feature = "replicated_log")]
+        Part::LogFollower { path } => plain_log::follower(path),
+        #[cfg(feature = "replicated_log")]
+        Part::LogLeader { path, size, ports } => plain_log::leader(path, *size, ports),
         Part::Node(args) => node::run(args),
     };
     done.map_err(Failure::failed)
@@ -153,6 +172,13 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             What::Trace => {
                 show(bench.traced(args.nodes.into(), size)?);
                 show(bench.traced_one_at_a_time(args.nodes.into(), size)?);
+            }
+            #[cfg(feature = "replicated_log")]
+            What::Log => {
+                let size = args.size.unwrap_or(256) as usize;
+                for clients in [1, 16, 64] {
+                    show(bench.log(size, clients)?);
+                }
             }
             What::Sim => {
                 show(bench.simulator("sim core", "core.reliable")?);
@@ -259,6 +285,22 @@ impl Bench<'_> {
         let paired = self.pair(&figure, &mut ours, &mut ping)?;
         let rss_bytes_max = Some(cluster.resident_bytes_max()?);
         Ok(Figure { rss_bytes_max, clients: Some(1), ..self.figure(figure, "us", 2, &paired) })
+    }
+
+    /// Broadcasts of three nodes' log, by clients of the one that leads; each waits
+    /// for its receipt.
+    #[cfg(feature = "replicated_log")]
+    fn log(&self, size: usize, clients: usize) -> io::Result<Figure> {
+        let plan = Plan::new(3, Delivery::Total, size);
+        let mut cluster = Cluster::start(&plan)?;
+        let mut limit = plain_log::PlainLog::start(size, cluster.dir().join("plain"))?;
+        let figure = format!("log {}, {clients} client{}", bytes(size), if clients == 1 { "" } else { "s" });
+        let mut ours = clients::Clients { child: &mut cluster.nodes[0], clients };
+        let mut plain = clients::Clients { child: &mut limit.first, clients };
+        let paired = self.pair(&figure, &mut ours, &mut plain)?;
+        let rss_bytes_max = Some(cluster.resident_bytes_max()?);
+        let figure = self.figure(figure, "1/s", 3, &paired);
+        Ok(Figure { rss_bytes_max, p50_us: None, clients: Some(clients), ..figure })
     }
 
     /// Worlds of five nodes with twenty broadcasts, one after the other.

@@ -65,10 +65,15 @@ pub(super) fn run(args: &Args) -> io::Result<()> {
     let tally = Arc::new(Tally::new());
     let (joined, joins) = mpsc::channel();
     let counted = tally.clone();
-    let node = Node::new(name(args.index), args.ports[args.index], args.ports.len())
+    let node = Node::new(name(args.index), args.ports[args.index], args.ports.len());
+    // the log is kept beside the secret
+    let node = match args.delivery {
+        Delivery::Total => node.has_replicated_log(args.secret.with_file_name(name(args.index))),
+        delivery => node.has_delivery(delivery),
+    };
+    let node = node
         .secret_file(&args.secret)
         .has_peers(args.ports.iter().map(|port| format!("127.0.0.1:{port}")))
-        .has_delivery(args.delivery)
         .on_receive_message(message_type(args.delivery), move |message: &Incoming<'_>| {
             counted.add(1, sequence(message.body));
         })
@@ -83,6 +88,9 @@ pub(super) fn run(args: &Args) -> io::Result<()> {
     let running = Arc::new(node.start().map_err(io::Error::other)?);
     for _ in 1..args.ports.len() {
         joins.recv_timeout(PATIENCE).map_err(|_| io::Error::other("a peer never joined"))?;
+    }
+    if args.delivery == Delivery::Total && args.index == 0 {
+        lead(&running)?;
     }
     let flood = flood(&running, args);
     let mut payload = vec![0x5a; args.size];
@@ -99,8 +107,27 @@ pub(super) fn run(args: &Args) -> io::Result<()> {
             payload = answer.0;
             Ok(())
         }),
+        #[cfg(feature = "replicated_log")]
+        clients if clients.starts_with("clients ") => super::clients::measure(clients, |_| {
+            let (running, payload) = (running.clone(), vec![0x5a; args.size]);
+            move || {
+                let receipt = running.broadcast(Delivery::Total, &payload).map_err(io::Error::other)?;
+                receipt.wait(PATIENCE).map(drop).map_err(io::Error::other)
+            }
+        }),
         other => flood.answer(other),
     })
+}
+
+/// Has this node lead, as the limit's first process does.
+#[cfg(feature = "replicated_log")]
+fn lead(running: &Running) -> io::Result<()> {
+    running.log_transfer(running.life().node, PATIENCE).map_err(io::Error::other)
+}
+
+#[cfg(not(feature = "replicated_log"))]
+fn lead(_: &Running) -> io::Result<()> {
+    Ok(())
 }
 
 fn name(index: usize) -> String {
@@ -109,6 +136,7 @@ fn name(index: usize) -> String {
 
 fn message_type(delivery: Delivery) -> MessageType {
     match delivery.guarantee() {
+        _ if delivery == Delivery::Total => MessageType::TotalOrderDelivery,
         Guarantee::BestEffort => MessageType::BestEffortDelivery,
         Guarantee::Reliable => MessageType::ReliableDelivery,
         Guarantee::Uniform => MessageType::UniformReliableDelivery,

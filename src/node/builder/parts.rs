@@ -156,7 +156,8 @@ impl Node {
     // The replicated log
 
     /// One log for all voters, on their disks: [`Delivery::Total`] (uniform
-    /// total-order broadcast), and the base of what is replicated. `dir` is the
+    /// total-order broadcast) and the replicated map. Needs the crate's feature
+    /// `replicated_log`, which is on by default. `dir` is the
     /// node's directory, as [`Node::dir`] says; the log is kept in a part of it. The
     /// same on all voters. A majority of them must be up for anything to be
     /// delivered; two voters stop when one is down.
@@ -165,9 +166,9 @@ impl Node {
     /// use nodewright::node::Node;
     ///
     /// let node = Node::new("alpha", 0, 5).has_replicated_log("data/alpha");
+    /// # #[cfg(feature = "replicated_log")]
     /// assert!(node.plan().is_ok());
     /// ```
-    #[cfg(feature = "replicated_log")]
     pub fn has_replicated_log(mut self, dir: impl Into<std::path::PathBuf>) -> Self {
         let dir = dir.into();
         let call = format!(".has_replicated_log({dir:?})");

@@ -7,7 +7,7 @@ use super::event::{Skipped, TornTail, Unusable};
 use super::members::{Founders, Hello, Member};
 use super::message::{Body, Call, Message, Proposed, Status};
 use super::proposals::{Asker, Proposal, Proposals};
-use super::pump::{Following, Rounds};
+use super::pump::{Following, Rounds, Then};
 use super::reads::{Reads, What};
 use super::record::Header;
 use super::snapshot::Meta;
@@ -290,7 +290,8 @@ impl ReplicatedLog {
         let hard = replica.hard;
         let hard = if hard.term == 0 { Hard { term: 1, vote: 0, commit: 1 } } else { Hard { commit: 1, ..hard } };
         let bytes = super::snapshot::encode(&meta, &state.snapshot());
-        replica.following.keep(meta.clone(), bytes, false, false, cx);
+        replica.following.keep(meta.clone(), bytes, Then::Begin, false, cx);
+        replica.wal.hold();
         replica.engine = Some(Engine::new(replica.id, replica.seed, hard, meta, &[])?);
         replica.state = Some(state);
         self.greet(None, cx);

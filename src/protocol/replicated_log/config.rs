@@ -66,7 +66,7 @@ impl Config {
 pub enum Mutant {
     /// What rests on a sync leaves before it.
     SyncDropped,
-    /// Term and vote are not written by themselves.
+    /// The vote is not written.
     VoteNotPersisted,
     /// A leader answers reads without asking a majority.
     LeaseRead,

@@ -80,8 +80,18 @@ struct Making {
     token: Token,
     meta: Meta,
     bytes: Bytes,
-    /// Whether the log before it is to go: not for one that begins a log.
-    truncates: bool,
+    then: Then,
+}
+
+/// What follows once a snapshot is durable, and not before.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Then {
+    /// The log before it goes.
+    Truncate,
+    /// The log begins anew behind it.
+    Restart,
+    /// The log of a new group may be written.
+    Begin,
 }
 
 impl Following {
@@ -108,7 +118,7 @@ impl Following {
         &mut self,
         meta: Meta,
         bytes: Bytes,
-        truncates: bool,
+        then: Then,
         unsynced: bool,
         cx: &mut Context<'_, ReplicatedLog>,
     ) {
@@ -125,7 +135,7 @@ impl Following {
         self.files.retain(|index| *index != meta.index);
         self.files.push(meta.index);
         self.applied_bytes = 0;
-        self.making = Some(Making { token, meta, bytes, truncates });
+        self.making = Some(Making { token, meta, bytes, then });
     }
 
     /// A peer's hash; false if it is no place to compare.
@@ -341,9 +351,10 @@ impl ReplicatedLog {
         if let Some(meta) = install {
             self.install(meta, cx)?;
         }
-        let forgets = self.has(Mutant::VoteNotPersisted) && entries.is_empty();
+        let forgets = self.has(Mutant::VoteNotPersisted);
         let Phase::Running(replica) = &mut self.phase else { return Ok(()) };
-        if let Some(hard) = hard.filter(|_| !forgets) {
+        if let Some(hard) = hard {
+            let hard = if forgets { Hard { vote: 0, ..hard } } else { hard };
             replica.wal.push(Record::Hard(hard), must_sync && entries.is_empty());
         }
         let last = entries.len();
@@ -417,8 +428,10 @@ impl ReplicatedLog {
         state.twice = twice;
         let (index, hard) = (meta.index, replica.hard);
         replica.following.committed.clear();
-        replica.following.keep(meta, bytes, false, false, cx);
-        replica.wal.restart(index, Hard { commit: index, ..hard }, Vec::new(), &mut |op| cx.disk(op));
+        replica.following.keep(meta, bytes, Then::Restart, false, cx);
+        replica.wal.forget();
+        replica.wal.hold();
+        replica.wal.push(Record::Hard(Hard { commit: index, ..hard }), true);
         let done = state.done(me);
         replica.state = Some(state);
         cx.publish(SnapshotInstalled { index });
@@ -563,7 +576,7 @@ impl ReplicatedLog {
         let Phase::Running(replica) = &mut self.phase else { return };
         let (Some(engine), Some(state)) = (&replica.engine, &replica.state) else { return };
         if replica.following.making.is_some() {
-            return;
+            return; // also while one of a leader's is on its way to the disk
         }
         let wanted = engine.store().wants_snapshot() && state.applied > replica.following.newest;
         if replica.following.applied_bytes < due && !wanted {
@@ -572,7 +585,7 @@ impl ReplicatedLog {
         let Some(term) = engine.term_at(state.applied) else { return };
         let meta = Meta { index: state.applied, term, conf: state.conf.clone() };
         let bytes = snapshot::encode(&meta, &state.snapshot());
-        replica.following.keep(meta, bytes, true, unsynced, cx);
+        replica.following.keep(meta, bytes, Then::Truncate, unsynced, cx);
     }
 
     /// A disk operation of a running replica succeeded.
@@ -583,7 +596,7 @@ impl ReplicatedLog {
             return Ok(());
         }
         let following = &mut replica.following;
-        let Some(Making { meta, bytes, truncates, .. }) = following.making.take_if(|it| it.token == token) else {
+        let Some(Making { meta, bytes, then, .. }) = following.making.take_if(|it| it.token == token) else {
             return Ok(());
         };
         let before = following.newest;
@@ -593,9 +606,14 @@ impl ReplicatedLog {
         for index in following.files.extract_if(.., |index| *index < keep) {
             cx.disk(DiskOp::Remove { name: snapshot_name(index) });
         }
-        if let (true, Some(engine)) = (truncates, &mut replica.engine) {
-            engine.compact(meta, keep);
-            replica.wal.remove_through(keep, &mut |op| cx.disk(op));
+        match (then, &mut replica.engine) {
+            (Then::Truncate, Some(engine)) => {
+                engine.compact(meta, keep);
+                replica.wal.remove_through(keep, &mut |op| cx.disk(op));
+            }
+            (Then::Restart, _) => replica.wal.restart(meta.index, &mut |op| cx.disk(op)),
+            (Then::Begin, _) => replica.wal.release(),
+            (Then::Truncate, None) => {}
         }
         Ok(())
     }

@@ -59,6 +59,7 @@ pub(super) struct Wal {
     syncing: Option<Batch>,
     /// Segments to be removed once the present batch is durable.
     obsolete: Vec<u64>,
+    held: bool,
 }
 
 struct Batch {
@@ -81,6 +82,7 @@ impl Wal {
             durable: 0,
             syncing: None,
             obsolete: Vec::new(),
+            held: false,
         }
     }
 
@@ -131,7 +133,7 @@ impl Wal {
 
     /// Writes and syncs the next batch, if none is under way.
     pub(super) fn write(&mut self, disk: Disk<'_>) {
-        if self.syncing.is_some() || self.wanted <= self.durable {
+        if self.held || self.syncing.is_some() || self.wanted <= self.durable {
             return;
         }
         let known = Record::Mark(self.end);
@@ -206,11 +208,28 @@ impl Wal {
         }
     }
 
+    /// Writes nothing until a snapshot is durable that it is to rest on: a disk
+    /// that refuses that may still take what comes after it.
+    pub(super) fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// What waits is of no use: a snapshot is to take its place.
+    pub(super) fn forget(&mut self) {
+        self.waiting.clear();
+    }
+
+    /// The snapshot is durable.
+    pub(super) fn release(&mut self) {
+        self.held = false;
+    }
+
     /// A leader's snapshot took the place of the whole log up to `base`: it
-    /// begins anew behind it.
-    pub(super) fn restart(&mut self, base: u64, hard: Hard, records: Vec<Record>, disk: Disk<'_>) {
+    /// begins anew behind it, with what was pushed since.
+    pub(super) fn restart(&mut self, base: u64, disk: Disk<'_>) {
+        self.held = false;
+        let records = std::mem::take(&mut self.waiting).into();
         let obsolete = self.live.drain(..).map(|(segment, _)| segment).collect();
-        self.hard = hard;
         self.begin(self.end.segment + 1, Header { after: None, base }, records, obsolete, disk);
     }
 

@@ -16,7 +16,7 @@ pub(super) fn judge(world: &World, operations: &[Operation], wiped: &[NodeIndex]
     one_leader_a_term(world)?;
     terms_only_rise(world, wiped)?;
     log_agreement(world)?;
-    damage(world, wiped)
+    damage(world)
 }
 
 /// No two nodes lead in one term.
@@ -79,10 +79,10 @@ fn terms_only_rise(world: &World, wiped: &[NodeIndex]) -> Result<(), Violation> 
     Ok(())
 }
 
-/// A disk that keeps what it synced never makes a replica unusable; one that was
-/// wiped makes another replica.
-fn damage(world: &World, wiped: &[NodeIndex]) -> Result<(), Violation> {
-    for node in world.all().filter(|node| !wiped.contains(node)) {
+/// A disk that keeps what it synced, and an empty one, never make a replica
+/// unusable.
+fn damage(world: &World) -> Result<(), Violation> {
+    for node in world.all() {
         if let Some((_, life, unusable)) = world.events::<Unusable>(node).next() {
             return Err(Violation::new("honest disks serve", format!("{life}: {}", unusable.why)));
         }
