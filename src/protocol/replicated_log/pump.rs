@@ -523,7 +523,7 @@ impl ReplicatedLog {
             Applied::Skipped | Applied::Junk => {}
         }
         if removed {
-            self.unusable("it was removed from the group".into(), cx);
+            self.unusable(super::component::REMOVED.into(), cx);
         }
         Ok(())
     }
