@@ -60,7 +60,7 @@ const MUTANTS: [(Planted, Mutant); 7] = [
     (
         Planted {
             name: "vote-not-persisted",
-            property: "one leader a term",
+            property: "votes are kept",
             about: "a vote is not written, so that a new life votes once more",
         },
         Mutant::VoteNotPersisted,

@@ -45,7 +45,7 @@ const PROPERTIES: &[&str] = &[
     "log: durability",
     "log: no duplication",
     "log: linearizability",
-    "log: one leader a term",
+    "log: votes are kept",
     "log: terms only rise",
     "log: honest disks serve",
 ];
@@ -78,7 +78,7 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("log: durability", "log", "ack-before-majority"),
     ("log: no duplication", "log", "applied-twice"),
     ("log: linearizability", "log", "lease-read"),
-    ("log: one leader a term", "log", "vote-not-persisted"),
+    ("log: votes are kept", "log", "vote-not-persisted"),
     ("log: terms only rise", "log", "term-forgotten"),
     ("log: honest disks serve", "log", "snapshot-unsynced"),
 ];

@@ -32,6 +32,8 @@ use std::time::Duration;
 pub const NAME: &str = "replicated_log";
 /// Version of the messages.
 const VERSION: u8 = 1;
+/// Why a replica that was removed does not serve.
+pub(super) const REMOVED: &str = "it was removed from the group: empty its directory, and it asks to be taken in again";
 /// Longest command.
 const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// Ticks between two rounds of what is asked again and again. Not those between
@@ -207,6 +209,10 @@ impl ReplicatedLog {
                 engine = Some(Engine::new(id, seed, hard, meta, &recovered.entries)?);
             }
         }
+        if state.as_ref().is_some_and(|state| !state.conf.has(id)) {
+            self.unusable(REMOVED.into(), cx);
+            return Ok(());
+        }
         let mut wal = Wal::new(id, self.config.segment_bytes, live, hard);
         wal.begin(next, header, rewrite, dead, &mut |op| cx.disk(op));
         if let Some(state) = &mut state {
@@ -353,10 +359,12 @@ impl ReplicatedLog {
                 Body::Engine(of, message) => of == group && message.from == sender && replica.step(&message),
                 Body::Propose(of) => of == group && replica.forwarded(from, &bytes),
                 Body::Wish(of, wish) => {
-                    if of == group {
+                    let own = Member { replica: sender, node: from.node };
+                    let sound = of == group && !matches!(wish, Wish::Join(member) if member != own);
+                    if sound {
                         replica.grant(&wish);
                     }
-                    of == group
+                    sound
                 }
                 Body::Hash { group: of, index, hash } => of == group && replica.following.heard(sender, index, hash),
                 Body::Hello(_) => true,

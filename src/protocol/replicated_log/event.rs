@@ -71,6 +71,19 @@ impl Event for Diverged {
     const NAME: &'static str = "log_diverged";
 }
 
+/// Term and vote are durable here; only where a checker asked for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogVote {
+    /// The term.
+    pub term: u64,
+    /// The replica voted for, 0 for none.
+    pub vote: u64,
+}
+
+impl Event for LogVote {
+    const NAME: &'static str = "log_vote";
+}
+
 /// An entry was applied here; only where a checker asked for it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogApplied {

@@ -70,7 +70,7 @@ pub use component::{NAME, ReplicatedLog, Timer};
 pub use config::Mutant;
 pub use config::{Config, Machines};
 pub use entry::Key;
-pub use event::{Diverged, LogApplied, LogLeader, Skipped, SnapshotInstalled, TornTail, Unusable};
+pub use event::{Diverged, LogApplied, LogLeader, LogVote, Skipped, SnapshotInstalled, TornTail, Unusable};
 pub use machine::{At, Machine};
 pub use members::Member;
 pub use message::{Answer, Answered, Call, Done, Level, Message, Proposed, Status};

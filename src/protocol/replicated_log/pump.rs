@@ -13,7 +13,7 @@ use super::component::{Phase, Replica, ReplicatedLog};
 use super::config::Mutant;
 use super::engine::{Hard, Work};
 use super::entry::Head;
-use super::event::{Diverged, LogApplied, LogLeader, Skipped, SnapshotInstalled};
+use super::event::{Diverged, LogApplied, LogLeader, LogVote, Skipped, SnapshotInstalled};
 use super::members::{Change, Member};
 use super::message::{Answer, Answered, Body, Done, Message, Proposed, Status};
 use super::proposals::{Asker, Proposal};
@@ -380,7 +380,12 @@ impl ReplicatedLog {
                 replica.rounds.waiting.pop_front_if(|it| believes || it.wanted <= replica.wal.durable())
         {
             engine.persisted(round.number);
-            replica.rounds.durable = round.hard.unwrap_or(replica.rounds.durable);
+            if let Some(hard) = round.hard {
+                replica.rounds.durable = hard;
+                if self.config.traced {
+                    cx.publish(LogVote { term: hard.term, vote: hard.vote });
+                }
+            }
             if let Some(index) = round.installs {
                 engine.applied(index);
             }
@@ -523,7 +528,7 @@ impl ReplicatedLog {
             Applied::Skipped | Applied::Junk => {}
         }
         if removed {
-            self.unusable("it was removed from the group".into(), cx);
+            self.unusable(super::component::REMOVED.into(), cx);
         }
         Ok(())
     }

@@ -139,3 +139,43 @@ impl Storage for Store {
         Ok(self.newest.to_raft())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::replicated_log::engine::normal;
+    use crate::protocol::replicated_log::snapshot::Conf;
+
+    fn store(entries: u64) -> Store {
+        let conf = Conf { voters: vec![1, 2], ..Conf::default() };
+        let entries = (2..2 + entries).map(|index| normal(1, index, b"some bytes").to_raft()).collect();
+        Store::new(HardState::default(), Meta { index: 1, term: 1, conf }, (1, 1), entries)
+    }
+
+    fn all(store: &Store, low: u64, high: u64) -> Result<Vec<u64>> {
+        let entries = store.entries(low, high, None, GetEntriesContext::empty(false))?;
+        Ok(entries.iter().map(|entry| entry.index).collect())
+    }
+
+    #[test]
+    fn trap_11_what_is_compacted_is_not_read_but_had_from_a_snapshot() {
+        let mut store = store(10);
+        let before = store.bytes();
+        store.compact(Meta { index: 9, ..store.newest.clone() }, 6);
+        assert!(store.bytes() < before, "bounded");
+        assert_eq!((store.first_index(), store.last_index()), (Ok(7), Ok(11)));
+        assert_eq!(all(&store, 7, 12), Ok(vec![7, 8, 9, 10, 11]));
+        assert_eq!(all(&store, 6, 12), Err(Error::Store(StorageError::Compacted)));
+        assert_eq!(store.snapshot(0, 2).map(|it| it.get_metadata().index), Ok(9));
+        assert!(!store.wants_snapshot());
+        assert!(store.snapshot(0, 3).is_err() && store.wants_snapshot(), "one that does not know its receiver");
+    }
+
+    #[test]
+    fn a_conflict_takes_the_place_of_what_stood_there() {
+        let mut store = store(5);
+        store.append(&[normal(2, 4, b"other").to_raft()]);
+        assert_eq!((store.last(), store.term(4), store.term(3)), (4, Ok(2), Ok(1)));
+        assert!(store.term(5).is_err());
+    }
+}

@@ -22,7 +22,7 @@ pub(super) const NAME: &str = "snapshot";
 pub(super) const WINDOW: u64 = 1 << 20;
 const CHUNK_BYTES: usize = 256 << 10;
 /// A snapshot from a peer is not taken beyond this.
-const SNAPSHOT_BYTES_MAX: usize = 4 << 30;
+const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 
 struct Sending {
     to: u64,

@@ -2,7 +2,7 @@
 
 use super::{Asked, Operation};
 use crate::error::CallError;
-use crate::protocol::replicated_log::{Diverged, LogApplied, LogLeader, Unusable};
+use crate::protocol::replicated_log::{Diverged, LogApplied, LogLeader, LogVote, Unusable};
 use crate::sim::check::Violation;
 use crate::sim::{NodeIndex, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,10 +13,26 @@ pub(super) fn judge(world: &World, operations: &[Operation], wiped: &[NodeIndex]
     durability(&order, operations)?;
     no_duplication(&order, operations)?;
     linearizability(&order, operations)?;
+    votes_are_kept(world, wiped)?;
     one_leader_a_term(world)?;
     terms_only_rise(world, wiped)?;
     log_agreement(world)?;
     damage(world)
+}
+
+/// A replica has one vote a term, over all its lives.
+fn votes_are_kept(world: &World, wiped: &[NodeIndex]) -> Result<(), Violation> {
+    for node in world.all().filter(|node| !wiped.contains(node)) {
+        let mut last = (0, 0);
+        for (_, life, LogVote { term, vote }) in world.events::<LogVote>(node) {
+            if *term == last.0 && last.1 != 0 && *vote != last.1 {
+                let why = format!("{life} has the vote {vote:x} in term {term}, after {:x}", last.1);
+                return Err(Violation::new("votes are kept", why));
+            }
+            last = (*term, *vote);
+        }
+    }
+    Ok(())
 }
 
 /// No two nodes lead in one term.
