@@ -154,7 +154,7 @@ impl Book {
             credentials.admits(&hello.name, life.node, key)?;
         }
         if let Some(ended) = self.ended.get(&life.node).filter(|ended| **ended >= life.incarnation) {
-            return Err(Refusal::Ended { at_least: ended.0 + 1 });
+            return Err(Refusal::Ended { at_least: ended.0.saturating_add(1) });
         }
         let listen = hello.listen.map(|listen| effective(listen, remote.ip()));
         self.same_node(hello, key, listen, remote)?;
@@ -194,7 +194,7 @@ impl Book {
     ) -> Result<(), Refusal> {
         let Some(known) = self.known.get(&hello.life.node) else { return Ok(()) };
         if known.life.incarnation > hello.life.incarnation {
-            return Err(Refusal::Outlived { at_least: known.life.incarnation.0 + 1 });
+            return Err(Refusal::Outlived { at_least: known.life.incarnation.0.saturating_add(1) });
         }
         let here = || known.listen.map_or("an unknown address".to_string(), |listen| listen.to_string());
         if known.life == hello.life {
