@@ -245,6 +245,11 @@ mod tests {
         let node = config.clone().with_variables(variables(&set), &["JSON"]).node().expect("reads");
         assert_eq!((node.name.as_str(), node.port, node.peers.len()), ("beta", 8888, 2));
         assert_eq!((node.detectors.len(), node.settings.window_bytes), (1, 1 << 20));
+        let two = config.clone().with_variables(variables(&[("NODEWRIGHT_PORT", "1\nmost_peers = 2")]), &[]);
+        assert_eq!(
+            two.node().err().expect("two values").problems,
+            ["NODEWRIGHT_PORT: port = \"\"\"\n1\nmost_peers = 2\"\"\" is not accepted: a port from 0 to 65535"]
+        );
         let wrong = config.with_variables(variables(&[("NODEWRIGHT_PRT", "1")]), &[]).node().err().expect("unknown");
         assert_eq!(wrong.problems, ["NODEWRIGHT_PRT: unknown key 'prt'; did you mean 'port'?"]);
     }

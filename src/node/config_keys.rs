@@ -75,7 +75,12 @@ impl Shape {
     /// A variable's text as a value: what is text stays text, lists may be
     /// separated by commas, all else is read as TOML.
     pub(super) fn read(self, text: &str) -> Value {
-        let toml = || format!("value = {text}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("value"));
+        // one value, and nothing behind it: a line break would begin another key
+        let toml = || {
+            let table: toml::Table = format!("value = {text}").parse().ok()?;
+            let mut entries = table.into_iter();
+            entries.next().filter(|_| entries.next().is_none()).map(|(_, value)| value)
+        };
         let as_text = || Value::String(text.to_string());
         match self {
             Shape::Name | Shape::Text(_) | Shape::Time => as_text(),

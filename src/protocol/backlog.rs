@@ -38,7 +38,9 @@ impl<T> Backlog<T> {
         match self.pieces.back_mut() {
             Some(last) if last.len() < PIECE => last.push_back(entry),
             _ => {
-                let mut piece = VecDeque::with_capacity(PIECE);
+                // most queues are short: the first piece grows as it is needed
+                let room = if self.pieces.is_empty() { 0 } else { PIECE };
+                let mut piece = VecDeque::with_capacity(room);
                 piece.push_back(entry);
                 self.pieces.push_back(piece);
             }

@@ -28,6 +28,9 @@ pub enum DirError {
     /// The file that counts the lives holds something else.
     #[error("{0} holds no number: put a number greater than every earlier incarnation into it, or remove it")]
     NoNumber(PathBuf),
+    /// Its last life was the greatest that can be counted.
+    #[error("no life can follow the last one: 2^64 - 1 is used up ({0}); give the node another id")]
+    NoneLeft(PathBuf),
     /// The system refused.
     #[error("the directory {dir} cannot be used: {error}")]
     Io {
@@ -61,7 +64,9 @@ impl Incarnations {
 
     /// The next one, at least `at_least`; durable where there is a directory.
     pub(super) fn next(&mut self, at_least: u64) -> Result<Incarnation, DirError> {
-        let mut next = (self.last + 1).max(at_least);
+        // peers may know of the greatest one, and so may the file: there is none after it
+        let next = self.last.checked_add(1).ok_or_else(|| DirError::NoneLeft(self.file.clone().unwrap_or_default()))?;
+        let mut next = next.max(at_least);
         if self.file.is_none() || self.last == 0 {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             next = next.max(since.as_millis() as u64);

@@ -328,8 +328,8 @@ impl Cores {
     }
 
     fn passes(&self, queue: usize) -> bool {
-        let (from, to) = self.ends(queue);
         let Some((life, _)) = self.queues[queue].front() else { return false };
+        let (from, to) = self.ends(queue);
         let sender = &self.nodes[from];
         let meant = sender.up.is_none() || sender.life() != *life || sender.linked[to] == Some(self.life(to));
         self.is_up(to) && meant && self.nodes[to].linked[from] == Some(*life) && !self.is_cut(from, to)

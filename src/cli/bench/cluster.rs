@@ -66,7 +66,6 @@ impl Cluster {
     }
 
     /// Where their files are.
-    #[cfg(feature = "replicated_log")]
     pub(super) fn dir(&self) -> &std::path::Path {
         &self.dir
     }

@@ -42,7 +42,7 @@ use cluster::{Cluster, Plan};
 use figure::Figure;
 use plain_ping::PlainPing;
 use plain_stream::PlainStream;
-use rounds::{Measured, Paired, Rate, RoundTrip, pair};
+use rounds::{Measured, Paired, Rate, RecordedRate, RoundTrip, pair};
 use std::io;
 use std::time::Duration;
 
@@ -251,7 +251,9 @@ impl Bench<'_> {
     fn traced(&self, nodes: usize, size: usize) -> io::Result<Figure> {
         let [mut traced, mut plain] = self.traced_and_not(nodes, size)?;
         let figure = format!("traced uniform {}", bytes(size));
-        let mut ours = Rate { children: &mut traced.nodes, sources: 0..nodes, sinks: 0..nodes };
+        let dir = traced.dir().to_owned();
+        let rate = Rate { children: &mut traced.nodes, sources: 0..nodes, sinks: 0..nodes };
+        let mut ours = RecordedRate { rate, dir: &dir };
         let mut limit = Rate { children: &mut plain.nodes, sources: 0..nodes, sinks: 0..nodes };
         let paired = self.pair(&figure, &mut ours, &mut limit)?;
         let rss_bytes_max = Some(traced.resident_bytes_max()?);

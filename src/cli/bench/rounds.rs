@@ -7,11 +7,14 @@ use super::figure::median;
 use crate::cli::terminal::Terminal;
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long what was sent may take to arrive after the senders stopped.
 const DRAIN: Duration = Duration::from_secs(30);
+/// A recording that has not grown for so long has been written.
+const RECORDED_LOOK: Duration = Duration::from_millis(200);
 
 /// One measurement, again and again.
 pub(super) trait Measured {
@@ -133,6 +136,45 @@ impl Measured for Rate<'_> {
         self.drain(sent, sum)?;
         let rates = before.iter().zip(&after).map(|(b, a)| (a[0] - b[0]) as f64 / ((a[2] - b[2]) as f64 / 1e9));
         Ok(Sample { value: rates.fold(f64::INFINITY, f64::min), p99_us: None })
+    }
+}
+
+/// The same, all of it recorded: a round ends when what is recorded has been
+/// written, so that the other side's round does not pay for it.
+pub(super) struct RecordedRate<'a> {
+    pub(super) rate: Rate<'a>,
+    /// Where the recordings are.
+    pub(super) dir: &'a Path,
+}
+
+impl RecordedRate<'_> {
+    fn recorded_bytes(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        for file in self.dir.read_dir()? {
+            let file = file?;
+            if file.path().extension().is_some_and(|ending| ending == "trace") {
+                bytes += file.metadata()?.len();
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+impl Measured for RecordedRate<'_> {
+    fn measure(&mut self, time: Duration) -> io::Result<Sample> {
+        let sample = self.rate.measure(time)?;
+        let (deadline, mut before) = (Instant::now() + DRAIN, 0);
+        loop {
+            sleep(RECORDED_LOOK); // between two looks: longer than a recording lies unwritten
+            let now = self.recorded_bytes()?;
+            if now == before {
+                return Ok(sample);
+            }
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("recordings still grow {DRAIN:?} after the senders stopped")));
+            }
+            before = now;
+        }
     }
 }
 

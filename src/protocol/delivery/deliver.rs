@@ -41,15 +41,16 @@ impl Broadcast {
                 self.deliver(origin, seq, life, cx);
             }
             self.release(life);
-            if let Some(origin) = self.origins.get_mut(&life) {
-                origin.dirty = false;
-                let silent = self.pressure.withheld || !self.joining.joined || life == self.me;
-                if !silent && origin.have() > origin.told {
-                    origin.told = origin.have();
-                    entries.push((life, origin.told));
-                }
+            let Some(origin) = self.origins.get_mut(&life) else { continue };
+            origin.dirty = false;
+            let silent = self.pressure.withheld || !self.joining.joined || life == self.me;
+            if !silent && origin.have() > origin.told {
+                origin.told = origin.have();
+                entries.push((life, origin.told));
             }
-            self.close_if_settled(life, cx);
+            if origin.over.is_some() {
+                self.close_if_settled(life, cx);
+            }
         }
         self.dirty.clear();
         if self.causal.as_ref().is_some_and(|causal| causal.held_back() > 0) {
@@ -58,21 +59,6 @@ impl Broadcast {
         if !entries.is_empty() {
             cx.send(To::All, Lane::Control, &Message::Ack(entries));
         }
-    }
-
-    fn limit(&mut self, life: Life) -> u64 {
-        let Some(origin) = self.origins.get(&life) else { return 0 };
-        if !self.joining.joined || self.awaits_state(life) {
-            return origin.offered;
-        }
-        let agreed = match self.guarantee {
-            Guarantee::Uniform if !self.is(Mutant::DeliverFirstCopy) => {
-                majority_holds(&self.voters, life, &origin.acked, &mut self.scratch)
-            }
-            Guarantee::UniformAllAck => unsuspected_hold(&self.voters, life, &origin.acked),
-            _ => u64::MAX,
-        };
-        agreed.min(origin.have())
     }
 
     /// Causal order: what a peer broadcasts may follow from something that it
@@ -85,8 +71,17 @@ impl Broadcast {
 
     /// Hands what the guarantee allows to the order.
     fn offer(&mut self, life: Life, ready: &mut Vec<(Life, u64)>) {
-        let limit = self.limit(life);
+        if !self.joining.joined || self.awaits_state(life) {
+            return;
+        }
+        let first_copy = self.is(Mutant::DeliverFirstCopy);
         let Some(origin) = self.origins.get_mut(&life) else { return };
+        let agreed = match self.guarantee {
+            Guarantee::Uniform if !first_copy => majority_holds(&self.voters, life, &origin.acked, &mut self.scratch),
+            Guarantee::UniformAllAck => unsuspected_hold(&self.voters, life, &origin.acked),
+            _ => u64::MAX,
+        };
+        let limit = agreed.min(origin.have());
         while origin.offered < limit {
             origin.offered += 1;
             let seq = origin.offered;
@@ -138,6 +133,9 @@ impl Broadcast {
             return;
         }
         let Some(origin) = self.origins.get_mut(&life) else { return };
+        if origin.released >= origin.delivered {
+            return; // nothing is held: nobody is asked
+        }
         let stable = all_hold(&self.voters, life, &origin.acked);
         while let Some(held) = origin.release(stable) {
             if own {

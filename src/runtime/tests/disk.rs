@@ -139,3 +139,11 @@ fn every_start_is_a_later_life_and_two_nodes_do_not_share_a_directory() {
     let broken = start(Stack::default(), options());
     assert!(matches!(&broken, Err(StartError::Dir(DirError::NoNumber(_)))), "{broken:?}");
 }
+
+#[test]
+fn no_life_follows_the_greatest_that_can_be_counted() {
+    let dir = Directory::new("greatest");
+    fs::write(dir.path().join("incarnation"), u64::MAX.to_string()).expect("written");
+    let none = start(Stack::default(), Options { dir: Some(dir.path()), ..Options::new("greatest") });
+    assert!(matches!(&none, Err(StartError::Dir(DirError::NoneLeft(_)))), "{none:?}");
+}

@@ -53,7 +53,7 @@ pub struct History {
     /// Where in the trace everything had settled, if it was marked.
     pub settled: Option<usize>,
     /// Which broadcasts each life delivered.
-    delivered: BTreeMap<Life, BTreeSet<usize>>,
+    delivered: BTreeMap<Life, Vec<bool>>,
     names: BTreeMap<Life, String>,
     numbered: BTreeMap<(Life, u64), usize>,
     /// In which batch each broadcast went, as its deliveries say.
@@ -104,7 +104,9 @@ impl History {
                     let broadcast = by_body.get(&body[..]).copied();
                     let broadcast = broadcast.filter(|m| history.broadcasts[*m].origin == id.origin);
                     if let Some(broadcast) = broadcast {
-                        history.delivered.entry(life).or_default().insert(broadcast);
+                        let delivered = history.delivered.entry(life).or_default();
+                        delivered.resize(delivered.len().max(broadcast + 1), false);
+                        delivered[broadcast] = true;
                         history.batches.insert(broadcast, id.batch);
                     }
                     history.deliveries.push(Delivery { life, id: *id, body: body.clone(), at, broadcast });
@@ -167,7 +169,7 @@ impl History {
 
     /// Whether `life` delivered the broadcast.
     pub fn delivered(&self, life: Life, broadcast: usize) -> bool {
-        self.delivered.get(&life).is_some_and(|delivered| delivered.contains(&broadcast))
+        self.delivered.get(&life).is_some_and(|delivered| delivered.get(broadcast) == Some(&true))
     }
 
     /// The lives that are judged: correct and late ones.
@@ -177,8 +179,12 @@ impl History {
 
     /// The numbers of the first broadcast of `origin` that `life` delivered.
     pub fn begins(&self, life: Life, origin: Life) -> Option<u64> {
-        let delivered = self.delivered.get(&life)?.iter().map(|m| &self.broadcasts[*m]);
-        delivered.filter(|broadcast| broadcast.origin == origin).map(|broadcast| broadcast.number).min()
+        let delivered = self.broadcasts.iter().zip(self.delivered.get(&life)?).filter(|(_, delivered)| **delivered);
+        delivered
+            .map(|(broadcast, _)| broadcast)
+            .filter(|broadcast| broadcast.origin == origin)
+            .map(|broadcast| broadcast.number)
+            .min()
     }
 
     /// A life's name.
@@ -199,7 +205,11 @@ impl History {
         property: &'static str,
         owed: impl Iterator<Item = (usize, Life)>,
     ) -> Result<(), Violation> {
+        let mut judged = vec![false; self.broadcasts.len()];
         for (m, witness) in owed {
+            if std::mem::replace(&mut judged[m], true) {
+                continue; // another witness of it came before
+            }
             let broadcast = &self.broadcasts[m];
             let after = self.settled.is_some_and(|settled| broadcast.at > settled);
             for life in self.judged() {

@@ -149,6 +149,30 @@ fn an_ended_life_is_closed_refused_and_told() {
 }
 
 #[test]
+fn the_greatest_incarnation_is_ended_and_refused_like_any_other() {
+    let secret = secret();
+    let mut greatest = config("beta", &secured(&secret));
+    greatest.me = life("beta", u64::MAX);
+    let (mut a, a_life) = bind(config("alpha", &secured(&secret)));
+    let (mut b, b_life) = bind(greatest);
+    let (a_at, b_at) = (a.local_addr(), b.local_addr());
+    a.set_peers(vec![a_at.into(), b_at.into()]).expect("two");
+    b.set_peers(vec![a_at.into(), b_at.into()]).expect("two");
+    let (a, b) = (start(a, a_life), start(b, b_life));
+    a.sink.wait_joined(b.life);
+    a.links.end_life(b.life);
+    wait_refused(&a, "life ended"); // it dials again, and no greater one can be asked for
+    b.links.stop();
+
+    let mut earlier = config("beta", &secured(&secret));
+    earlier.listen = b_at;
+    earlier.peers = vec![a_at.into()];
+    let (earlier, life) = bind(earlier);
+    let earlier = start(earlier, life);
+    earlier.sink.wait("to be told", |told| told.outlived == Some(u64::MAX));
+}
+
+#[test]
 fn a_leaving_node_hands_over_what_is_queued_and_says_goodbye() {
     let (a, b) = pair();
     a.sink.wait_joined(b.life);
