@@ -12,6 +12,9 @@ pub mod trace;
 pub mod component;
 // L2: protocols
 pub mod protocol;
+// L3: services
+#[cfg(feature = "documents")]
+pub mod service;
 // L4: the two drivers
 pub mod runtime;
 pub mod sim;
