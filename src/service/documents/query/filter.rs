@@ -29,11 +29,11 @@ const OF_FIELDS: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin, $exists, $pr
 const OF_SIZES: &str = "$eq, $ne, $gt, $gte, $lt, $lte, $in, $nin";
 
 /// A parsed filter. The default one lets everything pass.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Filter(pub(super) Node);
 
 /// A filter's structure.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
@@ -42,7 +42,7 @@ pub(super) enum Node {
 }
 
 /// What is asked of a field.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Test {
     Eq(Value),
     Ne(Value),

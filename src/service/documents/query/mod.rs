@@ -18,8 +18,9 @@
 //! bytes. Values deeper than [`DEPTH_MAX`] are to be refused at the edge by
 //! [`too_deep`]; whatever is handed in, nothing panics. What is refused is named.
 //!
-//! Filters, sorts, projections and patches are serialised as their JSON text, so
-//! that they stand in log entries and snapshots independent of this program's types.
+//! Filters, sorts, projections and patches are serialised as JSON, and in formats that
+//! are not for people as its text, so that they stand in log entries and snapshots
+//! independent of this program's types.
 
 pub mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -173,12 +174,19 @@ macro_rules! as_json {
 
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                match serializer.is_human_readable() {
+                    true => self.to_json().serialize(serializer),
+                    false => serializer.collect_str(self),
+                }
             }
         }
 
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                if deserializer.is_human_readable() {
+                    let value = serde_json::Value::deserialize(deserializer)?;
+                    return Self::parse(&value).map_err(serde::de::Error::custom);
+                }
                 let text = String::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
             }

@@ -25,16 +25,16 @@ use serde_json::{Map, Number, Value, json};
 const OPERATORS: &str = "$set, $unset, $inc, $min, $max, $push, $add, $pull";
 
 /// A parsed patch.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Patch(Kind);
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Kind {
     Operators(Vec<(Path, Change)>),
     Merge(Map<String, Value>),
 }
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 enum Change {
     Set(Value),
     Unset,
