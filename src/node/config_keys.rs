@@ -250,6 +250,15 @@ pub(super) const KEYS: &[Key] = keys! {
     has_replicated_log Shape::Text("data/alpha"), None,
         "One log for all voters, in the node's directory: total order and the replicated map. The same on all voters.",
         |node, value| with(node, value.as_str(), Node::has_replicated_log);
+    has_documents Shape::Text("data/alpha"), None,
+        "The document store, on a replicated log in the node's directory. The same on all voters.",
+        |node, value| with(node, value.as_str(), Node::has_documents);
+    collections Shape::List("people"), None,
+        "Collections of the document store that are made at start where they are not there. Needs 'has_documents'.",
+        |node, value| with(node, texts(value), Node::collections);
+    documents_bytes_max Shape::Bytes, None,
+        "Bytes that the document store holds in memory, 1 GiB unless said; beyond them writes are refused.\nThe same on all voters. Needs 'has_documents'.",
+        |node, value| with(node, bytes(value), Node::documents_bytes_max);
     has_lamport_clock Shape::Flag, Some("false"),
         "Stamps deliveries with Lamport times.",
         |node, value| flag(node, value, Node::has_lamport_clock);

@@ -37,6 +37,8 @@ mod client;
 mod compose;
 mod config;
 mod config_keys;
+#[cfg(feature = "documents")]
+mod documents;
 mod error;
 #[cfg(feature = "replicated_log")]
 mod map;
@@ -57,6 +59,8 @@ pub use app::SlowCallback;
 pub use builder::Node;
 pub use client::Client;
 pub use config::{Config, ConfigError, config_example};
+#[cfg(feature = "documents")]
+pub use documents::{Batch, Documents};
 pub use error::{SendError, StartError};
 #[cfg(feature = "replicated_log")]
 pub use map::Map;
