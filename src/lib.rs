@@ -15,7 +15,9 @@ pub mod protocol;
 // L3: services
 #[cfg(feature = "documents")]
 pub mod service;
-// L4: the two drivers
+// L4: the two drivers, and the front of the document store
+#[cfg(feature = "http")]
+pub mod http;
 pub mod runtime;
 pub mod sim;
 pub mod transport;

@@ -264,6 +264,11 @@ impl Node {
             let problem = "it is about the document store, and this node has none".into();
             bad(call.clone(), problem, ".has_documents(\"data\")");
         }
+        #[cfg(feature = "http")]
+        if let (Some((_, call)), None) = (&self.http.listen, &documents.call) {
+            let problem = "the front is that of the document store, and this node has none".into();
+            bad(call.clone(), problem, ".has_documents(\"data\")");
+        }
         #[cfg(feature = "documents")]
         for (name, call) in
             documents.collections.iter().flat_map(|(names, call)| names.iter().map(move |it| (it, call)))

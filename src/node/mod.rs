@@ -40,6 +40,8 @@ mod config_keys;
 #[cfg(feature = "documents")]
 mod documents;
 mod error;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "replicated_log")]
 mod map;
 mod message;

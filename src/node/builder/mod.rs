@@ -48,6 +48,8 @@ pub struct Node {
     pub(in crate::node) total: Option<String>,
     pub(in crate::node) log: Option<String>,
     pub(in crate::node) documents: DocumentsAsked,
+    #[cfg(feature = "http")]
+    pub(in crate::node) http: super::http::Asked,
     pub(in crate::node) lamport_clock: bool,
     pub(in crate::node) vector_clock: bool,
     pub(in crate::node) own: Vec<Part>,
@@ -102,6 +104,8 @@ impl Node {
             total: None,
             log: None,
             documents: DocumentsAsked::default(),
+            #[cfg(feature = "http")]
+            http: super::http::Asked::default(),
             lamport_clock: false,
             vector_clock: false,
             own: Vec::new(),

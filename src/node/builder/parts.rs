@@ -226,6 +226,40 @@ impl Node {
         self
     }
 
+    /// Answers HTTP at `address` (`host:port`): the REST front of the document store,
+    /// described at `/v1/openapi.json`. Anything but loopback needs
+    /// [`Node::http_token_file`]. Needs the crate's feature `http`, which is on by
+    /// default.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_documents("data/alpha").has_http("127.0.0.1:8080");
+    /// assert!(node.plan().is_ok());
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn has_http(mut self, address: impl Into<String>) -> Self {
+        let address = address.into();
+        let call = format!(".has_http({address:?})");
+        self.http.listen = Some((address, call));
+        self
+    }
+
+    /// The token that each HTTP request has to carry, as `Authorization: Bearer`: one
+    /// line of a file.
+    #[cfg(feature = "http")]
+    pub fn http_token_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.http.token_file = Some(path.into());
+        self
+    }
+
+    /// The same, given.
+    #[cfg(feature = "http")]
+    pub fn http_token(mut self, token: crate::http::Token) -> Self {
+        self.http.token = Some(token);
+        self
+    }
+
     // Clocks
 
     /// A Lamport clock: stamps deliveries, read by
