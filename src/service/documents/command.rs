@@ -179,8 +179,7 @@ impl Command {
                 Err((STEPS_MAX, Refusal::TooMany { what, asked, max }))
             }
             Command::Write(steps) => {
-                let judged = steps.iter().enumerate().map(|(at, step)| (at, step.check()));
-                judged.map(|(at, result)| result.map_err(|why| (at, why))).collect()
+                steps.iter().enumerate().try_for_each(|(at, step)| step.check().map_err(|why| (at, why)))
             }
             Command::CreateCollection(name, _) => first(check_name(name)),
             Command::CreateIndex(collection, spec) => {

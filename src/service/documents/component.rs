@@ -128,6 +128,8 @@ enum Asked {
 pub struct DocumentStore {
     collections: Vec<String>,
     named: usize,
+    /// The next of them is to be asked for again.
+    unnamed: bool,
     waiting: BTreeMap<Token, Asked>,
     asked: u64,
     /// Ids that this life has given.
@@ -145,6 +147,7 @@ impl DocumentStore {
         DocumentStore {
             collections,
             named: 0,
+            unnamed: false,
             waiting: BTreeMap::new(),
             asked: 0,
             given: 0,
@@ -165,7 +168,7 @@ impl DocumentStore {
             },
             Call::Outcome { key, within } => {
                 let asked = Asked::Outcome(reply_to);
-                self.to_log(log::Call::Outcome { key, within }, within, asked, cx);
+                self.hand_on(log::Call::Outcome { key, within }, within, asked, cx);
             }
             Call::Ask { question, level, within } => {
                 // every replica tells the same changes: no majority is asked
@@ -178,18 +181,18 @@ impl DocumentStore {
         }
     }
 
-    fn to_log(&mut self, call: log::Call, within: Duration, asked: Asked, cx: Cx<'_, '_>) {
+    fn hand_on(&mut self, call: log::Call, within: Duration, asked: Asked, cx: Cx<'_, '_>) {
         let token = cx.call::<ReplicatedLog>(Kind::of(log::NAME), call, within + GRACE);
         self.waiting.insert(token, asked);
     }
 
     fn propose(&mut self, command: Bytes, key: Option<Key>, within: Duration, asked: Asked, cx: Cx<'_, '_>) {
-        self.to_log(log::Call::Propose { channel: CHANNEL, command, key, within }, within, asked, cx);
+        self.hand_on(log::Call::Propose { channel: CHANNEL, command, key, within }, within, asked, cx);
     }
 
     fn ask(&mut self, question: &Question, level: Level, within: Duration, asked: Asked, cx: Cx<'_, '_>) {
         let query = encoded(question);
-        self.to_log(log::Call::Query { channel: CHANNEL, query, level, within }, within, asked, cx);
+        self.hand_on(log::Call::Query { channel: CHANNEL, query, level, within }, within, asked, cx);
     }
 
     /// The command as it goes to the log: judged as far as it can be by itself,
@@ -226,7 +229,7 @@ impl DocumentStore {
                     ::log::error!(target: "nodewright::documents", "a collection named in the builder: {why}");
                     self.name_next(cx);
                 }
-                Err(_) => self.name(cx), // harmless to ask for again
+                Err(_) => self.unnamed = true, // harmless to ask for again
             },
             Asked::Chores => match read(value, Level::Stale) {
                 Ok(Got { value: Answer::Chores(chores), .. }) => self.chores(chores, cx),
@@ -398,6 +401,9 @@ impl NetComponent for DocumentStore {
             }
             Input::Timer(Timer) => {
                 cx.set_timer(Timer, CHORES_EVERY);
+                if std::mem::take(&mut self.unnamed) {
+                    self.name(cx);
+                }
                 self.look(cx);
             }
             _ => {}

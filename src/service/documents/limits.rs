@@ -19,6 +19,24 @@ pub struct Limits {
     /// Bytes written since, beyond which a pinned state goes: 64 MiB. So much may
     /// cursors hold beside the state.
     pub pin_bytes_max: u64,
+    #[doc(hidden)]
+    pub mutant: Option<Mutant>,
+}
+
+/// Bugs for the tests to catch.
+#[doc(hidden)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// Indexes are not kept up when a document is replaced or patched.
+    IndexStale,
+    /// A unique index keeps nothing out.
+    UniqueBlind,
+    /// A batch that is refused is not taken back.
+    HalfBatch,
+    /// A watch goes on one index too late.
+    WatchLate,
+    /// Pages show the state as it is, not as it was.
+    CursorUnpinned,
 }
 
 impl Default for Limits {
@@ -30,6 +48,7 @@ impl Default for Limits {
             build_step: 4096,
             pins_max: 64,
             pin_bytes_max: 64 << 20,
+            mutant: None,
         }
     }
 }

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 pub const LIMIT_DEFAULT: u32 = 100;
 /// Most documents, or changes, of one answer; and about as many bytes.
 pub const ANSWER_MAX: usize = 1000;
-#[allow(dead_code, reason = "the engine takes it up")]
 pub(super) const ANSWER_BYTES: usize = 1 << 20;
 /// Documents that a query or a write by filter examines at most, unless a query
 /// asks for more.

@@ -146,7 +146,6 @@ impl Refusal {
         }
     }
 
-    #[allow(dead_code, reason = "the engine takes it up")]
     pub(super) fn patch(id: &str, error: &PatchError) -> Self {
         Refusal::Patch { id: id.to_string(), why: error.to_string() }
     }
