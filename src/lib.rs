@@ -12,7 +12,12 @@ pub mod trace;
 pub mod component;
 // L2: protocols
 pub mod protocol;
-// L4: the two drivers
+// L3: services
+#[cfg(feature = "documents")]
+pub mod service;
+// L4: the two drivers, and the front of the document store
+#[cfg(feature = "http")]
+pub mod http;
 pub mod runtime;
 pub mod sim;
 pub mod transport;

@@ -9,6 +9,7 @@
 //! | `messages` | decoding never panics; what decodes encodes to what decodes to the same |
 //! | `config` | any text is a configuration, or a list of what is wrong with it |
 //! | `history` | any file is a history or a trace, or is refused |
+//! | `query` | a filter lets pass what a naive one does, indexes hide nothing, bytes are in the order of values |
 //! | `simulation` | no choice of scenario, seed, size and faults breaks a property |
 //!
 //! They are in builds for tests, which run them over a small kept corpus
@@ -23,13 +24,17 @@ mod tests;
 pub type Body = fn(&[u8]);
 
 /// All bodies by name.
-pub const BODIES: [(&str, Body); 7] = [
+pub const BODIES: &[(&str, Body)] = &[
     ("frames", crate::transport::fuzzing::frames),
     ("records", crate::transport::fuzzing::records),
     ("handshake", crate::transport::fuzzing::handshake),
     ("messages", messages),
     ("config", files::config),
     ("history", files::history),
+    #[cfg(feature = "documents")]
+    ("query", crate::service::documents::query::naive::fuzzed),
+    #[cfg(not(feature = "documents"))]
+    ("query", |_| {}), // nothing to break
     ("simulation", simulation::simulation),
 ];
 

@@ -136,9 +136,29 @@ impl Node {
         use crate::protocol::replicated_log::{Config, ReplicatedLog};
         use crate::protocol::replicated_map::{CHANNEL, ReplicatedMap, Table};
         let Some(call) = &self.log else { return Vec::new() };
-        let config = || Config::default().machine(CHANNEL, || Box::new(Table::default()));
+        let documents = self.documents.clone();
+        let config = move || {
+            let config = Config::default().machine(CHANNEL, || Box::new(Table::default()));
+            documents_machine(&documents, config)
+        };
         let log = Factory::new(move || ReplicatedLog::new(config()));
-        vec![Part::new(log, call), Part::new(Factory::new(ReplicatedMap::default), call)]
+        let mut parts = vec![Part::new(log, call), Part::new(Factory::new(ReplicatedMap::default), call)];
+        parts.extend(self.documents_part());
+        parts
+    }
+
+    #[cfg(feature = "documents")]
+    fn documents_part(&self) -> Option<Part> {
+        use crate::service::documents::DocumentStore;
+        let call = self.documents.call.as_ref()?;
+        let collections = self.documents.collections.as_ref().map(|(names, _)| names.clone()).unwrap_or_default();
+        Some(Part::new(Factory::new(move || DocumentStore::new(collections.clone())), call))
+    }
+
+    #[cfg(not(feature = "documents"))]
+    #[cfg(feature = "replicated_log")]
+    fn documents_part(&self) -> Option<Part> {
+        None
     }
 
     #[cfg(not(feature = "replicated_log"))]
@@ -234,6 +254,29 @@ impl Node {
             let problem = "this program was built without the replicated log".into();
             bad(call.clone(), problem, "build it with the feature `replicated_log`");
         }
+        let documents = &self.documents;
+        if let (Some(call), false) = (&documents.call, cfg!(feature = "documents")) {
+            let problem = "this program was built without the document store".into();
+            bad(call.clone(), problem, "build it with the feature `documents`");
+        }
+        let asked = documents.collections.iter().map(|it| &it.1).chain(documents.bytes_max.iter().map(|it| &it.1));
+        for call in asked.filter(|_| documents.call.is_none()) {
+            let problem = "it is about the document store, and this node has none".into();
+            bad(call.clone(), problem, ".has_documents(\"data\")");
+        }
+        #[cfg(feature = "http")]
+        if let (Some((_, call)), None) = (&self.http.listen, &documents.call) {
+            let problem = "the front is that of the document store, and this node has none".into();
+            bad(call.clone(), problem, ".has_documents(\"data\")");
+        }
+        #[cfg(feature = "documents")]
+        for (name, call) in
+            documents.collections.iter().flat_map(|(names, call)| names.iter().map(move |it| (it, call)))
+        {
+            if let Err(why) = crate::service::documents::check_name(name) {
+                bad(call.clone(), why.to_string(), ".collections([\"people\"])");
+            }
+        }
         if self.secret.is_some() && self.insecure {
             bad(
                 ".insecure()".into(),
@@ -308,6 +351,33 @@ impl Node {
             Some(address) => address.clone(),
         }
     }
+}
+
+/// The log's configuration with the machine of the document store, where it was
+/// asked for.
+#[cfg(feature = "documents")]
+fn documents_machine(
+    asked: &super::builder::DocumentsAsked,
+    config: crate::protocol::replicated_log::Config,
+) -> crate::protocol::replicated_log::Config {
+    use crate::service::documents::{CHANNEL, Limits, Store};
+    let mut limits = Limits::default();
+    if let Some((bytes, _)) = asked.bytes_max {
+        limits.bytes_max = bytes;
+    }
+    match asked.call {
+        Some(_) => config.machine(CHANNEL, move || Box::new(Store::new(limits))),
+        None => config,
+    }
+}
+
+#[cfg(not(feature = "documents"))]
+#[cfg(feature = "replicated_log")]
+fn documents_machine(
+    _: &super::builder::DocumentsAsked,
+    config: crate::protocol::replicated_log::Config,
+) -> crate::protocol::replicated_log::Config {
+    config
 }
 
 fn lamport_part(clocks: &Clocks) -> Part {

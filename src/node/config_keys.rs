@@ -165,6 +165,28 @@ fn deliveries(value: &Value) -> Option<Vec<Delivery>> {
     texts(value)?.iter().map(|name| name.parse().ok()).collect()
 }
 
+#[cfg(feature = "http")]
+fn has_http(node: Node, address: &str) -> Node {
+    node.has_http(address)
+}
+
+#[cfg(feature = "http")]
+fn http_token_file(node: Node, path: &str) -> Node {
+    node.http_token_file(path)
+}
+
+#[cfg(not(feature = "http"))]
+fn has_http(mut node: Node, address: &str) -> Node {
+    let problem = "this program was built without HTTP";
+    node.bad(format!(".has_http({address:?})"), problem, "build it with the feature `http`");
+    node
+}
+
+#[cfg(not(feature = "http"))]
+fn http_token_file(node: Node, _: &str) -> Node {
+    node
+}
+
 /// One line a key: name, shape, default, comment, call.
 macro_rules! keys {
     ($($name:ident $shape:expr, $default:expr, $comment:literal, |$node:ident, $value:ident| $set:expr;)*) => {
@@ -255,6 +277,21 @@ pub(super) const KEYS: &[Key] = keys! {
     has_replicated_log Shape::Text("data/alpha"), None,
         "One log for all voters, in the node's directory: total order and the replicated map. The same on all voters.",
         |node, value| with(node, value.as_str(), Node::has_replicated_log);
+    has_documents Shape::Text("data/alpha"), None,
+        "The document store, on a replicated log in the node's directory. The same on all voters.",
+        |node, value| with(node, value.as_str(), Node::has_documents);
+    collections Shape::List("people"), None,
+        "Collections of the document store that are made at start where they are not there. Needs 'has_documents'.",
+        |node, value| with(node, texts(value), Node::collections);
+    documents_bytes_max Shape::Bytes, None,
+        "Bytes that the document store holds in memory, 1 GiB unless said; beyond them writes are refused.\nThe same on all voters. Needs 'has_documents'.",
+        |node, value| with(node, bytes(value), Node::documents_bytes_max);
+    has_http Shape::Text("127.0.0.1:8080"), None,
+        "Answers HTTP here: the REST front of the document store. Anything but loopback needs a token.\nNeeds 'has_documents'.",
+        |node, value| with(node, value.as_str(), has_http);
+    http_token_file Shape::Text("http.token"), None,
+        "The token that each HTTP request has to carry, one line of a file.",
+        |node, value| with(node, value.as_str(), http_token_file);
     has_lamport_clock Shape::Flag, Some("false"),
         "Stamps deliveries with Lamport times.",
         |node, value| flag(node, value, Node::has_lamport_clock);

@@ -37,7 +37,11 @@ mod client;
 mod compose;
 mod config;
 mod config_keys;
+#[cfg(feature = "documents")]
+mod documents;
 mod error;
+#[cfg(feature = "http")]
+mod http;
 #[cfg(feature = "replicated_log")]
 mod map;
 mod message;
@@ -57,6 +61,8 @@ pub use app::SlowCallback;
 pub use builder::Node;
 pub use client::Client;
 pub use config::{Config, ConfigError, config_example};
+#[cfg(feature = "documents")]
+pub use documents::{Batch, Documents};
 pub use error::{SendError, StartError};
 #[cfg(feature = "replicated_log")]
 pub use map::Map;

@@ -25,6 +25,8 @@ pub struct Bound {
     prepared: runtime::Prepared,
     composed: Composed,
     name: String,
+    #[cfg(feature = "http")]
+    front: Option<super::http::Front>,
 }
 
 impl Node {
@@ -54,6 +56,8 @@ impl Node {
                 return Err(WiringReport { node: self.name, faults }.into());
             }
         };
+        #[cfg(feature = "http")]
+        let front = self.bind_http().map_err(|faults| WiringReport { node: self.name.clone(), faults })?;
         let id = self.id.unwrap_or_else(|| NodeId::from_name(&self.name));
         let mut links = transport::Config::new(Life::new(id, 0), &self.name, listen);
         links.advertise = advertise;
@@ -74,7 +78,13 @@ impl Node {
         });
         let prepared = runtime::Prepared::new(composed.stack.clone(), options);
         let prepared = prepared.map_err(|why| refused(&self.name, why))?;
-        Ok(Bound { prepared, composed, name: self.name })
+        Ok(Bound {
+            prepared,
+            composed,
+            name: self.name,
+            #[cfg(feature = "http")]
+            front,
+        })
     }
 
     /// What has to be looked up on this machine: addresses and key files.
@@ -182,8 +192,24 @@ impl Bound {
         let handle = self.prepared.start().map_err(|why| refused(&self.name, why))?;
         stats.started(handle.clone());
         shared.windows.open_first(handle.life());
-        let node = Arc::new(Started { handle, shared, plan, stats, clocks, name: self.name });
+        let node = Arc::new(Started {
+            handle,
+            shared,
+            plan,
+            stats,
+            clocks,
+            name: self.name,
+            #[cfg(feature = "http")]
+            serving: super::http::Serving::default(),
+        });
         watch::over(&node).map_err(|why| refused(&node.name, why))?;
+        #[cfg(feature = "http")]
+        if let Some(front) = self.front
+            && let Err(why) = front.serve(&node)
+        {
+            node.handle.stop();
+            return Err(why);
+        }
         Ok(Running { node })
     }
 }

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("runtime", 4),
     ("transport", 4),
     ("sim", 4),
+    ("http", 4),
     ("node", 5),
     ("scenario", 5),
     ("cli", 6),
@@ -223,7 +224,7 @@ fn faults(module: &[&str], source: &str) -> Vec<String> {
                 Some(4) if own == 4 && to != module[0] && (module[0], to) != ("runtime", "transport") => {
                     fault(format!("{} and {to} are siblings; only runtime may use transport", module[0]));
                 }
-                Some(2) if own == 4 && below.is_some_and(|below| below != "link") => {
+                Some(2) if own == 4 && module[0] != "http" && below.is_some_and(|below| below != "link") => {
                     fault("the drivers know no protocol but protocol::link: let the node hand it in".into());
                 }
                 Some(3) if own == 3 && to == module[0] && below != module.get(1).copied() => {

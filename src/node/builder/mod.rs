@@ -47,6 +47,9 @@ pub struct Node {
     /// The call that asked for total order, and the one that gives it a log.
     pub(in crate::node) total: Option<String>,
     pub(in crate::node) log: Option<String>,
+    pub(in crate::node) documents: DocumentsAsked,
+    #[cfg(feature = "http")]
+    pub(in crate::node) http: super::http::Asked,
     pub(in crate::node) lamport_clock: bool,
     pub(in crate::node) vector_clock: bool,
     pub(in crate::node) own: Vec<Part>,
@@ -54,6 +57,14 @@ pub struct Node {
     pub(in crate::node) handlers: Handlers,
     pub(in crate::node) settings: Settings,
     pub(in crate::node) faults: Vec<WiringFault>,
+}
+
+/// What was asked of the document store, each with the call that asked.
+#[derive(Clone, Default)]
+pub(in crate::node) struct DocumentsAsked {
+    pub(in crate::node) call: Option<String>,
+    pub(in crate::node) collections: Option<(Vec<String>, String)>,
+    pub(in crate::node) bytes_max: Option<(u64, String)>,
 }
 
 /// Where the cluster secret comes from.
@@ -92,6 +103,9 @@ impl Node {
             deliveries: Vec::new(),
             total: None,
             log: None,
+            documents: DocumentsAsked::default(),
+            #[cfg(feature = "http")]
+            http: super::http::Asked::default(),
             lamport_clock: false,
             vector_clock: false,
             own: Vec::new(),

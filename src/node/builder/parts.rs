@@ -169,15 +169,94 @@ impl Node {
     /// # #[cfg(feature = "replicated_log")]
     /// assert!(node.plan().is_ok());
     /// ```
-    pub fn has_replicated_log(mut self, dir: impl Into<std::path::PathBuf>) -> Self {
+    pub fn has_replicated_log(self, dir: impl Into<std::path::PathBuf>) -> Self {
         let dir = dir.into();
         let call = format!(".has_replicated_log({dir:?})");
+        self.log_at(dir, call)
+    }
+
+    fn log_at(mut self, dir: std::path::PathBuf, call: String) -> Self {
         if let Some(other) = self.dir.as_ref().filter(|other| **other != dir) {
             let problem = format!("a node has one directory, and this one has {} already", other.display());
             self.bad(&call, problem, "give both calls the same directory");
         }
         self.dir = Some(dir);
         self.log = Some(call);
+        self
+    }
+
+    // Services
+
+    /// The document store: collections of JSON documents on all voters, synced on a
+    /// majority before anything is acknowledged. It stands on the replicated log, which
+    /// comes with it, in the directory `dir` as [`Node::has_replicated_log`] says. The
+    /// same on all voters. Needs the crate's feature `documents`, which is on by default.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_documents("data/alpha").collections(["people"]);
+    /// # #[cfg(feature = "documents")]
+    /// assert!(node.plan().is_ok());
+    /// ```
+    pub fn has_documents(mut self, dir: impl Into<std::path::PathBuf>) -> Self {
+        let dir = dir.into();
+        let call = format!(".has_documents({dir:?})");
+        self.documents.call = Some(call.clone());
+        self.log_at(dir, call)
+    }
+
+    /// Collections of the document store that are made at start where they are not
+    /// there.
+    pub fn collections<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        let call = format!(".collections({names:?})");
+        self.documents.collections = Some((names, call));
+        self
+    }
+
+    /// Bytes that the document store holds in memory, with its indexes; beyond them
+    /// writes are refused. Default 1 GiB; the same on all voters.
+    pub fn documents_bytes_max(mut self, bytes: u64) -> Self {
+        let call = format!(".documents_bytes_max({bytes})");
+        if bytes < 1 << 20 {
+            self.bad(&call, "less than 1 MiB is no room for documents", ".documents_bytes_max(1 << 30)");
+        }
+        self.documents.bytes_max = Some((bytes, call));
+        self
+    }
+
+    /// Answers HTTP at `address` (`host:port`): the REST front of the document store,
+    /// described at `/v1/openapi.json`. Anything but loopback needs
+    /// [`Node::http_token_file`]. Needs the crate's feature `http`, which is on by
+    /// default.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_documents("data/alpha").has_http("127.0.0.1:8080");
+    /// assert!(node.plan().is_ok());
+    /// ```
+    #[cfg(feature = "http")]
+    pub fn has_http(mut self, address: impl Into<String>) -> Self {
+        let address = address.into();
+        let call = format!(".has_http({address:?})");
+        self.http.listen = Some((address, call));
+        self
+    }
+
+    /// The token that each HTTP request has to carry, as `Authorization: Bearer`: one
+    /// line of a file.
+    #[cfg(feature = "http")]
+    pub fn http_token_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.http.token_file = Some(path.into());
+        self
+    }
+
+    /// The same, given.
+    #[cfg(feature = "http")]
+    pub fn http_token(mut self, token: crate::http::Token) -> Self {
+        self.http.token = Some(token);
         self
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Started {
     pub(in crate::node) stats: Stats,
     pub(in crate::node) clocks: Clocks,
     pub(in crate::node) name: String,
+    #[cfg(feature = "http")]
+    pub(in crate::node) serving: super::http::Serving,
 }
 
 impl Running {
@@ -121,6 +123,8 @@ impl Running {
 
     /// Stops gracefully and waits for the end; in a callback it only asks.
     pub fn stop(&self) {
+        #[cfg(feature = "http")]
+        self.stop_http();
         self.node.handle.stop();
     }
 
@@ -129,7 +133,10 @@ impl Running {
     /// # Errors
     /// Why it ended, unless it was stopped.
     pub fn join(&self) -> Result<(), Ended> {
-        self.node.handle.join()
+        let ended = self.node.handle.join();
+        #[cfg(feature = "http")]
+        self.stop_http();
+        ended
     }
 
     /// Stops gracefully on Ctrl-C or TERM; a second one ends the process at
@@ -139,13 +146,13 @@ impl Running {
     /// The process handles these signals already.
     #[cfg(feature = "cli")]
     pub fn stop_on_ctrl_c(&self) -> Result<(), ctrlc::Error> {
-        let (handle, asked) = (self.node.handle.clone(), std::sync::atomic::AtomicBool::new(false));
+        let (node, asked) = (self.clone(), std::sync::atomic::AtomicBool::new(false));
         ctrlc::set_handler(move || {
             if asked.swap(true, std::sync::atomic::Ordering::SeqCst) {
                 std::process::exit(130);
             }
-            let handle = handle.clone(); // stopping waits, and the second signal must be heard meanwhile
-            std::thread::spawn(move || handle.stop());
+            let node = node.clone(); // stopping waits, and the second signal must be heard meanwhile
+            std::thread::spawn(move || node.stop());
         })
     }
 }

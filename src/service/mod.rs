@@ -1,0 +1,4 @@
+//! Services: what is built on the protocols. None imports another; what two of
+//! them share belongs in [`protocol`](crate::protocol).
+
+pub mod documents;
