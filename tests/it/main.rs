@@ -5,6 +5,8 @@
 mod bench;
 #[cfg(feature = "cli")]
 mod cli_commands;
+#[cfg(all(feature = "cli", feature = "http"))]
+mod cli_docs;
 #[cfg(feature = "cli")]
 mod cli_mesh;
 #[cfg(feature = "cli")]
