@@ -89,7 +89,10 @@ fn exactly_once(users: &Users) -> Result<(), Violation> {
         users.outcomes.iter().filter(|it| matches!(&it.wrote, Wrote::Append(it) if it == number)).count() == 1
     };
     match refused.intersection(&there).find(|number| asked_once(number)) {
-        Some(number) => fail("not done", format!("{number} was refused, and is there")),
+        Some(number) => fail("not done", {
+            let told = users.outcomes.iter().filter(|it| matches!(&it.wrote, Wrote::Append(it) if it == number));
+            format!("{number} was refused, and is there: {:?}", told.map(|it| &it.result).collect::<Vec<_>>())
+        }),
         None => Ok(()),
     }
 }

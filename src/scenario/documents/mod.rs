@@ -199,7 +199,7 @@ impl<'a> Run<'a> {
     fn new(setup: &'a Setup, bug: Option<Bug>) -> Self {
         let mut world = World::new(setup.seed);
         let mut drawn = world.rng().fork();
-        let history_max = if world.rng().bool() { 24 } else { 4096 };
+        let history_max = if world.rng().bool() { 8 } else { 4096 };
         for (at, name) in NAMES[..setup.nodes].iter().enumerate() {
             world.add_node(name, stack(bug, at == 0, history_max));
         }

@@ -49,8 +49,8 @@ impl Watcher {
         if world.now() < self.until {
             return;
         }
-        if world.rng().u32(0..30) == 0 {
-            self.until = world.now() + Duration::from_millis(1500);
+        if world.rng().u32(0..16) == 0 {
+            self.until = world.now() + Duration::from_millis(2500);
         }
         let at = NodeIndex(world.rng().usize(0..nodes));
         let state = self.anew || self.stretches.is_empty();
