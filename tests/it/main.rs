@@ -39,6 +39,8 @@ mod requests;
 mod resolver;
 mod sim_delivery;
 mod sim_detector;
+#[cfg(feature = "documents")]
+mod sim_documents;
 mod sim_driver;
 #[cfg(feature = "replicated_log")]
 mod sim_log;
