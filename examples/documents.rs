@@ -4,6 +4,7 @@
 //! ```text
 //! cargo run --example documents
 //! ```
+#![expect(clippy::print_stdout, reason = "an example shows its point")]
 
 use nodewright::node::{Node, start_together};
 use nodewright::protocol::replicated_log::Level;
@@ -20,9 +21,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let created = alpha.create_collection("people")?;
     alpha.create_index("people", IndexSpec::over(["born"]))?;
-    let ada = alpha.insert("people", &json!({ "_id": "ada", "name": "Ada", "born": 1815 }))?;
+    let ada = alpha.insert("people", json!({ "_id": "ada", "name": "Ada", "born": 1815 }))?;
     println!("ada is synced on {} nodes, at index {}", ada.synced, ada.index);
-    beta.insert("people", &json!({ "_id": "alan", "name": "Alan", "born": 1912 }))?;
+    beta.insert("people", json!({ "_id": "alan", "name": "Alan", "born": 1912 }))?;
 
     // Any node, as new as anything acknowledged.
     let old = Filter::parse(&json!({ "born": { "$lt": 1900 } }))?;
