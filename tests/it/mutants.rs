@@ -81,6 +81,7 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("log: votes are kept", "log", "vote-not-persisted"),
     ("log: terms only rise", "log", "term-forgotten"),
     ("log: honest disks serve", "log", "snapshot-unsynced"),
+    ("log: durability", "log", "failed-sync-ignored"),
 ];
 
 /// Most seeds that a bug may take.
