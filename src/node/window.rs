@@ -18,7 +18,7 @@ use crate::id::{Kind, Life};
 use crate::protocol::delivery::Delivery;
 use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a send may wait for room.
@@ -40,6 +40,24 @@ struct Window {
     failed: VecDeque<Failed>,
     /// The last request of the failed runs that are no longer remembered.
     forgotten: u64,
+    /// Who waits for a request's outcome.
+    waiting: Waiting,
+}
+
+/// Threads that wait, by what they wait for: a report wakes those whose request
+/// it settles and lets all others sleep. With one queue for all, each report
+/// would wake each of them.
+#[derive(Default)]
+struct Waiting(BTreeMap<(Outcome, u64, u64), Arc<Condvar>>);
+
+impl Waiting {
+    /// Those for whom this much is enough leave.
+    fn settled(&mut self, outcome: Outcome, through: u64) -> Vec<Arc<Condvar>> {
+        self.0
+            .extract_if((outcome, 0, 0)..=(outcome, through, u64::MAX), |_, _| true)
+            .map(|(_, waiter)| waiter)
+            .collect()
+    }
 }
 
 impl Window {
@@ -81,14 +99,22 @@ struct State {
     /// The life whose numbers `windows` holds.
     counted: Option<Life>,
     windows: BTreeMap<(Kind, Target), Window>,
+    /// Waits so far: tells two for the same request apart.
+    waits: u64,
 }
 
 impl State {
     /// Numbers begin anew with each life.
     fn count_for(&mut self, life: Life) {
         if self.counted.replace(life) != Some(life) {
+            self.wake_all();
             self.windows.clear();
         }
+    }
+
+    /// Whoever waits for an outcome is to look again.
+    fn wake_all(&self) {
+        self.windows.values().flat_map(|window| window.waiting.0.values()).for_each(|waiter| waiter.notify_one());
     }
 }
 
@@ -96,9 +122,10 @@ impl State {
 /// progress, and by the user's threads, which wait for it.
 pub(super) struct Windows {
     /// One lock, taken twice a batch and once a report: users' threads sleep on
-    /// `moved`, which needs a mutex, and a new life voids all windows at once.
-    /// No code of a component or of the user runs under it.
+    /// it, and a new life voids all windows at once. No code of a component or of
+    /// the user runs under it.
     state: Mutex<State>,
+    /// Where those sleep that wait for room.
     moved: Condvar,
     bytes_max: u64,
 }
@@ -125,6 +152,8 @@ thread_local! {
     /// Whether this thread runs a callback: it must not wait for what only it
     /// can bring.
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+    /// Where this thread sleeps until a request of its own is settled.
+    static OWN: Arc<Condvar> = Arc::default();
 }
 
 /// Runs `callback`, marked as one.
@@ -137,7 +166,7 @@ pub(super) fn as_callback<R>(callback: impl FnOnce() -> R) -> R {
 
 impl Windows {
     pub(super) fn new(bytes_max: u64) -> Self {
-        let state = State { phase: Phase::Closed, counted: None, windows: BTreeMap::new() };
+        let state = State { phase: Phase::Closed, counted: None, windows: BTreeMap::new(), waits: 0 };
         Windows { state: Mutex::new(state), moved: Condvar::new(), bytes_max }
     }
 
@@ -172,12 +201,15 @@ impl Windows {
         if matches!(state.phase, Phase::Open(open) if open == life) {
             state.phase = Phase::Closed;
         }
+        state.wake_all();
         self.moved.notify_all();
     }
 
     /// The node stopped for good: nobody waits any more.
     pub(super) fn end(&self) {
-        self.state().phase = Phase::Over;
+        let mut state = self.state();
+        state.phase = Phase::Over;
+        state.wake_all();
         self.moved.notify_all();
     }
 
@@ -185,6 +217,7 @@ impl Windows {
     pub(super) fn progress(&self, progress: Progress) {
         let mut state = self.state();
         let window = state.windows.entry((progress.via, progress.target)).or_default();
+        let (mut delivered, mut stable) = (progress.delivered.max(progress.stable), progress.stable);
         if let Some(failed) = progress.failed.filter(|failed| window.failed.back() != Some(failed)) {
             match window.failed.back_mut() {
                 Some(last) if last.first == failed.first && last.why == failed.why => *last = failed,
@@ -195,9 +228,13 @@ impl Windows {
             {
                 window.forgotten = oldest.last;
             }
+            (delivered, stable) = (u64::MAX, u64::MAX); // all are to look
         }
         window.progress = Some(progress);
+        let mut settled = window.waiting.settled(Outcome::Delivered, delivered);
+        settled.append(&mut window.waiting.settled(Outcome::Stable, stable));
         drop(state);
+        settled.iter().for_each(|waiter| waiter.notify_one());
         self.moved.notify_all();
     }
 
@@ -283,7 +320,14 @@ impl Windows {
             if left.is_zero() {
                 return Err(CallError::TimedOut(timeout));
             }
-            state = self.moved.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            let key = (ticket.via, ticket.target);
+            state.waits += 1;
+            let (own, wait) = (OWN.with(Arc::clone), (wanted, ticket.number, state.waits));
+            state.windows.entry(key).or_default().waiting.0.insert(wait, own.clone());
+            state = own.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            if let Some(window) = state.windows.get_mut(&key) {
+                window.waiting.0.remove(&wait);
+            }
         }
     }
 }

@@ -6,12 +6,16 @@
 //! (Rebello et al., *Can Applications Recover from fsync Failures?*, 2020).
 //! `Replace` writes a temporary file, syncs it, renames it and syncs the
 //! directory, so a crash leaves the old content or the new one.
+//!
+//! Files that are written stay open from one operation to the next ([`Files`]):
+//! opening one costs more than writing it. Nobody can tell, except that a sync
+//! also reports what the kernel failed to write since the file was opened.
 
 use crate::component::{DiskDone, DiskOp, RESERVED, check_name};
 use bytes::{Bytes, BytesMut};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Opens the file `name` in `dir` for reading.
@@ -84,47 +88,99 @@ fn rename(dir: &Path, from: &str, to: &str) -> io::Result<()> {
     if to.is_dir() { Err(ErrorKind::IsADirectory.into()) } else { fs::rename(from, to) }
 }
 
-/// Performs one operation.
-///
-/// # Errors
-/// What the system says; the file is then in an unknown state between the old
-/// and the new one, except for `Replace`, after which it is one of them.
-pub(super) fn perform(dir: &Path, op: DiskOp) -> io::Result<DiskDone> {
-    op.check()?;
-    match op {
-        DiskOp::Append { name, bytes } => {
-            let path = writable(dir, &name)?;
-            OpenOptions::new().append(true).create(true).open(path)?.write_all(&bytes)?;
-        }
-        DiskOp::WriteAt { name, offset, bytes } => {
-            let path = writable(dir, &name)?;
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-            file.write_all_at(&bytes, offset)?;
-        }
-        DiskOp::Sync { name } => {
-            OpenOptions::new().write(true).open(dir.join(name))?.sync_data()?;
-        }
-        DiskOp::Allocate { name, bytes } => {
-            let path = writable(dir, &name)?;
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-            allocate(&file, bytes)?;
-        }
-        DiskOp::Replace { name, bytes } => replace(&writable(dir, &name)?, &bytes)?,
-        DiskOp::Rename { from, to } => rename(dir, &from, &to)?,
-        DiskOp::SyncDir { name } => {
-            make_dir(dir)?;
-            sync_dir(&dir.join(name))?;
-        }
-        DiskOp::Read { name, offset, bytes } => {
-            return read(&open(dir, &name)?, offset, bytes).map(DiskDone::Read);
-        }
-        DiskOp::List { name } => return list(&dir.join(name)).map(DiskDone::List),
-        DiskOp::Remove { name } => match fs::remove_file(dir.join(name)) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            other => other?,
-        },
+/// Files of one component that stay open.
+const OPEN_MAX: usize = 8;
+
+/// A component's directory, and those of its files that are open for writing.
+pub(super) struct Files {
+    dir: PathBuf,
+    /// The one used last stands last.
+    open: Vec<(String, File)>,
+}
+
+impl Files {
+    pub(super) fn new(dir: PathBuf) -> Self {
+        Files { dir, open: Vec::new() }
     }
-    Ok(DiskDone::Ok)
+
+    /// Performs one operation.
+    ///
+    /// # Errors
+    /// What the system says; the file is then in an unknown state between the old
+    /// and the new one, except for `Replace`, after which it is one of them.
+    pub(super) fn perform(&mut self, op: DiskOp) -> io::Result<DiskDone> {
+        op.check()?;
+        match op {
+            DiskOp::Append { name, bytes } => {
+                self.write(name, true, |file| file.write_all_at(&bytes, file.metadata()?.len()))?;
+            }
+            DiskOp::WriteAt { name, offset, bytes } => {
+                self.write(name, true, |file| file.write_all_at(&bytes, offset))?;
+            }
+            DiskOp::Sync { name } => self.write(name, false, File::sync_data)?,
+            DiskOp::Allocate { name, bytes } => self.write(name, true, |file| allocate(file, bytes))?,
+            DiskOp::Replace { name, bytes } => {
+                self.close(&name);
+                replace(&writable(&self.dir, &name)?, &bytes)?;
+            }
+            DiskOp::Rename { from, to } => {
+                self.close(&from);
+                self.close(&to);
+                rename(&self.dir, &from, &to)?;
+            }
+            DiskOp::SyncDir { name } => {
+                make_dir(&self.dir)?;
+                sync_dir(&self.dir.join(name))?;
+            }
+            DiskOp::Read { name, offset, bytes } => {
+                return read(&open(&self.dir, &name)?, offset, bytes).map(DiskDone::Read);
+            }
+            DiskOp::List { name } => return list(&self.dir.join(name)).map(DiskDone::List),
+            DiskOp::Remove { name } => {
+                self.close(&name);
+                match fs::remove_file(self.dir.join(name)) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    other => other?,
+                }
+            }
+        }
+        Ok(DiskDone::Ok)
+    }
+
+    /// Does something with a file that is open for writing, or is opened: made
+    /// where it is missing, if it is to be. After a failure it is opened anew.
+    fn write(&mut self, name: String, create: bool, act: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
+        let file = match self.take(&name)? {
+            Some(file) => file,
+            None => {
+                let path = if create { writable(&self.dir, &name)? } else { self.dir.join(&name) };
+                OpenOptions::new().write(true).create(create).truncate(false).open(path)?
+            }
+        };
+        act(&file)?;
+        if self.open.len() >= OPEN_MAX {
+            self.open.remove(0);
+        }
+        self.open.push((name, file));
+        Ok(())
+    }
+
+    /// The open file of this name. One that somebody else removed meanwhile is an
+    /// error, not made anew: what was durable in it is gone.
+    fn take(&mut self, name: &str) -> io::Result<Option<File>> {
+        let Some(at) = self.open.iter().rposition(|(open, _)| open == name) else { return Ok(None) };
+        let (_, file) = self.open.remove(at);
+        if file.metadata()?.nlink() == 0 {
+            let text = format!("'{name}' was removed while it was in use");
+            return Err(io::Error::new(ErrorKind::NotFound, text));
+        }
+        Ok(Some(file))
+    }
+
+    /// The name is to mean another file, or none.
+    fn close(&mut self, name: &str) {
+        self.open.retain(|(open, _)| open != name);
+    }
 }
 
 fn allocate(file: &File, bytes: u64) -> io::Result<()> {

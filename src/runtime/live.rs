@@ -2,7 +2,6 @@
 
 use super::cell::Cell;
 use super::counters::{Counts, count};
-use super::disk;
 use super::mailbox::Mailbox;
 use super::network::Network;
 use super::node::Node;
@@ -14,7 +13,6 @@ use crate::event::{AnyEvent, EventType};
 use crate::id::{Kind, Life};
 use crate::time::Time;
 use crate::trace::What;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -188,21 +186,19 @@ impl Live {
         }));
     }
 
-    pub(super) fn disk(&self, me: usize, token: Token, op: DiskOp) {
-        let live = self.weak();
-        let dir = self.node.component_dir(self.manifest(me).name);
+    /// Performs neighbouring operations together; their results come together.
+    pub(super) fn disk(&self, me: usize, ops: Vec<(Token, DiskOp)>) {
+        let (live, node) = (self.weak(), self.node.clone());
         self.node.disk.run(Box::new(move || {
-            let result = match dir {
-                Some(dir) => disk::perform(&dir, op),
-                None => Err(io::Error::new(io::ErrorKind::Unsupported, "this node has no directory")),
-            };
-            if let Some(live) = live.upgrade() {
-                if let Err(error) = &result {
+            let done = node.perform(me, ops);
+            let Some(live) = live.upgrade() else { return };
+            for (_, result) in &done {
+                if let Err(error) = result {
                     let text = format!("{}: {error}", live.manifest(me).name);
                     live.record(What::Disk { text });
                 }
-                live.hand(me, Item::Disk { token, result });
             }
+            live.hand_over(me, &mut done.into_iter().map(|(token, result)| Item::Disk { token, result }));
         }));
     }
 

@@ -4,15 +4,17 @@ use super::board::Board;
 use super::calls::Calls;
 use super::clock::Clock;
 use super::counters::Counts;
+use super::disk;
 use super::letters::DeadLetters;
 use super::live::Live;
 use super::mailbox::Running;
 use super::pool::Pool;
 use super::recorder::Recorder;
 use super::{FirstLife, Options, Stopped};
-use crate::component::{ComponentName, Stack};
+use crate::component::{ComponentName, DiskDone, DiskOp, Stack, Token};
 use crate::error::Fault;
 use crate::id::Life;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
@@ -67,6 +69,9 @@ pub(super) struct Node {
     pub(super) pool: Pool,
     pub(super) disk: Pool,
     pub(super) files: Pool,
+    /// The components' files, by place in the stack. Locked by the one thread
+    /// for disk operations alone: the lock only tells the compiler so.
+    open: Mutex<BTreeMap<usize, disk::Files>>,
     pub(super) supervisor: flume::Sender<Notice>,
     /// Read by every call at the edge, written when a life begins or ends: a
     /// lock for many readers costs each of them some 20 ns.
@@ -111,6 +116,7 @@ impl Node {
             pool,
             disk,
             files,
+            open: Mutex::default(),
             supervisor,
             now: RwLock::new(Now::Between),
             between: (Mutex::new(()), Condvar::new()),
@@ -163,6 +169,18 @@ impl Node {
 
     pub(super) fn component_dir(&self, name: ComponentName) -> Option<PathBuf> {
         self.options.dir.as_ref().map(|dir| dir.join(name))
+    }
+
+    /// Performs disk operations of a component, in order: each with its result.
+    pub(super) fn perform(&self, me: usize, ops: Vec<(Token, DiskOp)>) -> Vec<(Token, io::Result<DiskDone>)> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let name = self.stack.factories[me].manifest().name;
+        if let (None, Some(dir)) = (open.get(&me), self.component_dir(name)) {
+            open.insert(me, disk::Files::new(dir));
+        }
+        let missing = || io::Error::new(io::ErrorKind::Unsupported, "this node has no directory");
+        let mut perform = |op| open.get_mut(&me).ok_or_else(missing)?.perform(op);
+        ops.into_iter().map(|(token, op)| (token, perform(op))).collect()
     }
 
     /// The seed of a component's randomness: another one for each life, place

@@ -179,7 +179,15 @@ impl OutState {
                 Deferred::Publish(event) => live.publish(event),
                 Deferred::Answer(to, answer) => live.answer(to, answer),
                 Deferred::Job(token, job) => live.job(self.me, token, job),
-                Deferred::Disk(token, op) => live.disk(self.me, token, op),
+                Deferred::Disk(token, op) => {
+                    let mut ops = vec![(token, op)];
+                    while let Some(Deferred::Disk(token, op)) =
+                        self.deferred.pop_front_if(|next| matches!(next, Deferred::Disk(..)))
+                    {
+                        ops.push((token, op));
+                    }
+                    live.disk(self.me, ops);
+                }
                 Deferred::Stream(id, op) => live.stream(self.me, id, op),
                 Deferred::EndLife(life) => live.network().end_life(life),
             }

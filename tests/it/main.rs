@@ -30,6 +30,7 @@ mod node_api;
 mod node_bad_input;
 #[cfg(feature = "replicated_log")]
 mod node_log;
+mod node_log_disk;
 mod pinning;
 #[cfg(feature = "cli")]
 mod process;

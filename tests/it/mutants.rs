@@ -99,6 +99,7 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("log: votes are kept", "log", "vote-not-persisted"),
     ("log: terms only rise", "log", "term-forgotten"),
     ("log: honest disks serve", "log", "snapshot-unsynced"),
+    ("log: durability", "log", "failed-sync-ignored"),
     #[cfg(feature = "documents")]
     ("documents: linearizability", "documents", "read-without-quorum"),
     #[cfg(feature = "documents")]

@@ -10,18 +10,24 @@ use std::time::{Duration, Instant};
 const DEADLINE: Duration = Duration::from_secs(60);
 const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
 
-type Heard = Arc<Mutex<Vec<String>>>;
+/// What a node is handed.
+pub type Heard = Arc<Mutex<Vec<String>>>;
 
 /// Directories for one group, removed afterwards.
-struct Directories(PathBuf);
+pub struct Directories(PathBuf);
 
 impl Directories {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("nodewright-log-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a temporary directory");
         Directories(dir)
+    }
+
+    /// Where they are.
+    pub fn path(&self) -> &std::path::Path {
+        &self.0
     }
 }
 
@@ -32,7 +38,7 @@ impl Drop for Directories {
 }
 
 /// A group in these directories, and what each node is handed.
-fn group(dirs: &Directories) -> (Vec<Running>, Vec<Heard>) {
+pub fn group(dirs: &Directories) -> (Vec<Running>, Vec<Heard>) {
     let heard: Vec<Heard> = NAMES.map(|_| Heard::default()).to_vec();
     let nodes = NAMES.iter().zip(&heard).map(|(name, heard)| {
         let heard = heard.clone();
@@ -45,7 +51,8 @@ fn group(dirs: &Directories) -> (Vec<Running>, Vec<Heard>) {
     (start_together(nodes).expect("they start"), heard)
 }
 
-fn wait_for(heard: &Heard, count: usize, nodes: &[Running]) -> Vec<String> {
+/// Waits until so much came.
+pub fn wait_for(heard: &Heard, count: usize, nodes: &[Running]) -> Vec<String> {
     let end = Instant::now() + DEADLINE;
     loop {
         let now = heard.lock().expect("no callback panics").clone();

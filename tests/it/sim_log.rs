@@ -4,10 +4,10 @@
 use nodewright::component::{Factory, Stack};
 use nodewright::id::Kind;
 use nodewright::protocol::replicated_log::{
-    Call, Config, LogLeader, NAME, Proposed, ReplicatedLog, SnapshotInstalled, Status, Unusable,
+    Call, Config, LogLeader, Mutant, NAME, Proposed, ReplicatedLog, SnapshotInstalled, Status, Unusable,
 };
 use nodewright::scenario;
-use nodewright::sim::{DiskKept, NodeIndex, Setup, World, seeds};
+use nodewright::sim::{DiskFault, DiskKept, NodeIndex, Setup, World, seeds};
 use std::time::Duration;
 
 const NODES: [NodeIndex; 3] = [NodeIndex(0), NodeIndex(1), NodeIndex(2)];
@@ -168,6 +168,39 @@ fn without_a_majority_nothing_is_done_and_that_is_told_apart() {
     world.run_for(seconds(5));
     let answer: Result<Proposed, _> = world.ask(NODES[0], log(), propose(), seconds(5));
     assert!(matches!(answer, Ok(Ok(_))), "{answer:?}");
+}
+
+/// A group of one, whose disk is to fail; its machine holds nothing.
+fn alone(seed: u64, mutant: Option<Mutant>) -> World {
+    let mut world = World::new(seed);
+    let config = move || Config { mutant, ..Config::default() }.machine(Kind(5), || Box::new(Null));
+    world.add_node("alpha", Stack { factories: vec![Factory::new(move || ReplicatedLog::new(config()))] });
+    world.run_for(seconds(4));
+    world
+}
+
+/// Proposes at the one node while its disk fails; says whether that was
+/// acknowledged.
+fn proposed(world: &mut World) -> bool {
+    let propose = Call::Propose { channel: Kind(5), command: "x".into(), key: None, within: seconds(1) };
+    matches!(world.ask::<Proposed>(NODES[0], log(), propose, seconds(2)), Ok(Ok(_)))
+}
+
+#[test]
+fn an_acknowledgement_never_follows_a_failed_write_or_sync_and_the_replica_stops_at_it() {
+    for (seed, fault) in (0..10).flat_map(|seed| [(seed, DiskFault::Write), (seed, DiskFault::Sync)]) {
+        let mut world = alone(seed, None);
+        let life = world.life(NODES[0]);
+        world.fail_next_disk(NODES[0], log(), fault);
+        assert!(!proposed(&mut world), "{fault:?}, seed {seed}: acknowledged, and not durable");
+        assert_eq!(world.component_faults(NODES[0]).len(), 1, "{fault:?}: it stopped once");
+        world.run_for(seconds(4));
+        assert_ne!(world.life(NODES[0]), life, "{fault:?}: a new life goes on from what is on the disk");
+        assert!(proposed(&mut world), "{fault:?}, seed {seed}: it was written anew");
+    }
+    let mut world = alone(0, Some(Mutant::FailedSyncIgnored));
+    world.fail_next_disk(NODES[0], log(), DiskFault::Sync);
+    assert!(proposed(&mut world), "the planted bug is seen by this test");
 }
 
 /// A machine that holds nothing.

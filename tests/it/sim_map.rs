@@ -325,20 +325,21 @@ fn transfers_are_atomic_reads_are_linearizable_and_watches_have_no_gap() {
 }
 
 #[track_caller]
-fn check_caught(bug: Bug, property: &str) {
+fn check_caught(bug: Bug, properties: &[&str]) {
     let setup = Setup { nodes: 3, ..Setup::default() };
     let (seed, violation) =
         seeds("sim_map", 0..300).catch(|seed| run(&setup.seeded(seed), Some(bug))).expect("it is caught");
-    assert_eq!(violation.property, property, "seed {seed}: {violation}");
-    println!("{property}: caught by seed {seed}");
+    assert!(properties.contains(&violation.property), "seed {seed}: {violation}");
+    println!("{}: caught by seed {seed}", violation.property);
 }
 
 #[test]
 fn a_read_without_a_quorum_is_caught() {
-    check_caught(Bug::InTheLog(Mutant::LeaseRead), "linearizability");
+    check_caught(Bug::InTheLog(Mutant::LeaseRead), &["linearizability"]);
 }
 
 #[test]
 fn a_watch_that_resumes_one_late_is_caught() {
-    check_caught(Bug::WatchResumesLate, "watch without gap");
+    // reads are compared with what was watched: a gap shows there, if it closes before the end
+    check_caught(Bug::WatchResumesLate, &["watch without gap", "linearizability"]);
 }

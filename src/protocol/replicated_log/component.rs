@@ -4,6 +4,7 @@ use super::boot::{Loaded, Loader, Step, make};
 use super::config::{Config, Mutant};
 use super::engine::{Engine, Hard};
 use super::event::{Skipped, TornTail, Unusable};
+use super::gathered::Gathered;
 use super::members::{Founders, Hello, Member};
 use super::message::{Body, Call, Message, Proposed, Status};
 use super::proposals::{Asker, Proposal, Proposals};
@@ -14,6 +15,7 @@ use super::snapshot::Meta;
 use super::state::State;
 use super::transfer::{self, Transfers};
 use super::wal::Wal;
+use super::wire::WireMessage;
 use super::wishes::{Asked, Wish};
 use crate::codec::Batch;
 use crate::component::{
@@ -40,9 +42,14 @@ const COMMAND_BYTES_MAX: usize = 1 << 20;
 /// two checks of the quorum: right after one, nobody was heard of.
 const TICKS_PER_ROUND: u64 = 17;
 
-/// The component's one timer.
+/// The component's timers.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct Timer;
+pub enum Timer {
+    /// The engine's unit of time is over.
+    Tick,
+    /// A batch has waited for others.
+    Gather,
+}
 
 /// See [the module](super).
 pub struct ReplicatedLog {
@@ -57,6 +64,8 @@ pub struct ReplicatedLog {
     pub(super) proposals: Proposals,
     pub(super) broadcasts: BTreeMap<Kind, Broadcasts>,
     wishes: Vec<Asked>,
+    /// Messages of the engine that leave at the end of the flush.
+    pub(super) outgoing: Vec<WireMessage>,
     pub(super) unhandled: u64,
     ticks: u64,
     pub(super) junk: u64,
@@ -97,6 +106,7 @@ pub(super) struct Replica {
     pub(super) state: Option<State>,
     pub(super) rounds: Rounds,
     pub(super) following: Following,
+    pub(super) gathered: Gathered,
     pub(super) reads: Reads,
     pub(super) transfers: Transfers,
 }
@@ -114,6 +124,7 @@ impl ReplicatedLog {
             proposals: Proposals::default(),
             broadcasts: BTreeMap::new(),
             wishes: Vec::new(),
+            outgoing: Vec::new(),
             unhandled: 0,
             ticks: 0,
             junk: 0,
@@ -160,7 +171,9 @@ impl ReplicatedLog {
             }
             Phase::Running(_) => {
                 // Whatever failed, what is on the disk is unknown: never tried again by this life.
-                result.map_err(failed)?;
+                if self.config.mutant != Some(Mutant::FailedSyncIgnored) {
+                    result.map_err(failed)?;
+                }
                 self.performed(token, cx)?;
             }
             Phase::Idle | Phase::Unusable(_) => {}
@@ -233,6 +246,7 @@ impl ReplicatedLog {
             state,
             rounds,
             following,
+            gathered: Gathered::default(),
             reads,
             transfers,
         }));
@@ -543,7 +557,7 @@ impl ReplicatedLog {
     }
 
     fn tick(&mut self, cx: &mut Context<'_, Self>) {
-        cx.set_timer(Timer, self.config.tick);
+        cx.set_timer(Timer::Tick, self.config.tick);
         self.ticks += 1;
         if let Phase::Running(replica) = &mut self.phase {
             if let Some(engine) = &mut replica.engine {
@@ -599,7 +613,7 @@ impl NetComponent for ReplicatedLog {
     fn manifest(&self) -> Manifest {
         Manifest {
             provides: vec!["replicated_log", "delivery.total"],
-            run: Run::Thread,
+            run: Run::InPlace,
             role: Role::Protocol,
             guarantee: "what is acknowledged is synced on a majority and stands in one order that all deliver; never \
                         lost while a majority of the disks keeps what it synced; writes need a majority up, so two \
@@ -619,7 +633,7 @@ impl NetComponent for ReplicatedLog {
                 let (loader, first) = Loader::new(boot.me.node);
                 cx.disk(first);
                 self.phase = Phase::Loading(Box::new(loader));
-                cx.set_timer(Timer, self.config.tick);
+                cx.set_timer(Timer::Tick, self.config.tick);
             }
             Input::Disk { token, result } => self.disk(token, result, cx)?,
             Input::Message { from, head, body } => self.message(from, head.0, body, cx)?,
@@ -628,7 +642,12 @@ impl NetComponent for ReplicatedLog {
             Input::Request { from, target, batch } => self.request(from, target, batch, cx),
             Input::Consumed { bytes, .. } => self.unhandled = self.unhandled.saturating_sub(bytes),
             Input::Peer(change) => self.peer(change, cx),
-            Input::Timer(Timer) => self.tick(cx),
+            Input::Timer(Timer::Tick) => self.tick(cx),
+            Input::Timer(Timer::Gather) => {
+                if let Some(replica) = self.running() {
+                    replica.gathered.waited();
+                }
+            }
             _ => {}
         }
         Ok(())

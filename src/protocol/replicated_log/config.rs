@@ -76,6 +76,8 @@ pub enum Mutant {
     AckBeforeMajority,
     /// The log is truncated behind a snapshot that was not synced.
     SnapshotUnsynced,
+    /// A disk operation that failed counts as done.
+    FailedSyncIgnored,
     /// The term is forgotten with every life.
     TermForgotten,
 }

@@ -12,7 +12,8 @@ use super::snapshot::{Conf, Meta};
 use super::store::Store;
 use super::wire::{Here, WireEntry, WireMessage};
 use crate::error::Fault;
-use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2, HardState};
+use raft::eraftpb::{ConfChangeSingle, ConfChangeTransition, ConfChangeType, ConfChangeV2};
+use raft::eraftpb::{Entry, HardState, Message, MessageType};
 use raft::{Config, RawNode, SnapshotStatus, StateRole};
 
 /// Ticks without a leader before an election, at least and less than.
@@ -125,10 +126,19 @@ impl Engine {
         true
     }
 
-    /// Proposes an entry; false if there is no leader here or it cannot take it
-    /// now. An empty one, on which the engine panics, is not proposed.
-    pub(super) fn propose(&mut self, payload: Vec<u8>) -> bool {
-        !payload.is_empty() && self.leads() && self.raw.propose(Vec::new(), payload).is_ok()
+    /// Proposes entries, which travel together; false if there is no leader here or
+    /// it cannot take them now. Empty ones, on which the engine panics, are not
+    /// proposed.
+    pub(super) fn propose(&mut self, payloads: &[Vec<u8>]) -> bool {
+        if !self.leads() || payloads.is_empty() || payloads.iter().any(Vec::is_empty) {
+            return false;
+        }
+        // one by one, each would be a message of its own to every follower
+        let entries = payloads.iter().map(|payload| Entry { data: payload.clone().into(), ..Entry::default() });
+        let mut proposal = Message { from: self.raw.raft.id, ..Message::default() };
+        proposal.set_msg_type(MessageType::MsgPropose);
+        proposal.set_entries(entries.collect());
+        self.raw.raft.step(proposal).is_ok()
     }
 
     /// Asks for an index at which a read is linearizable. May be lost.
@@ -336,7 +346,7 @@ mod tests {
                 alone.persisted(work.number);
             }
         }
-        assert!(!alone.propose(Vec::new()) && alone.propose(vec![1]));
+        assert!(!alone.propose(&[vec![]]) && alone.propose(&[vec![1], vec![2]]));
     }
 
     #[test]

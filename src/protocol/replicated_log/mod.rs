@@ -39,7 +39,7 @@
 //! | `record` `wal` `recovery` `snapshot` | what is on the disk |
 //! | `machine` `state` | what is replicated |
 //! | `component` `boot` `pump` | a life of a replica |
-//! | `proposals` `reads` `transfer` `wishes` | what is asked of it |
+//! | `proposals` `gathered` `reads` `transfer` `wishes` | what is asked of it |
 //!
 //! The traps of the engine, by number, are in the names of the tests.
 
@@ -49,6 +49,7 @@ mod config;
 mod engine;
 mod entry;
 mod event;
+mod gathered;
 mod machine;
 mod members;
 mod message;

@@ -9,7 +9,7 @@
 //! 5. The next write begins, if none is under way.
 
 use super::boot::{SNAPSHOTS, UNFINISHED, snapshot_name};
-use super::component::{Phase, Replica, ReplicatedLog};
+use super::component::{Phase, Replica, ReplicatedLog, Timer};
 use super::config::Mutant;
 use super::engine::{Hard, Work};
 use super::entry::Head;
@@ -78,6 +78,8 @@ pub(super) struct Following {
 
 struct Making {
     token: Token,
+    /// What is to be done after that, one after the other.
+    steps: VecDeque<DiskOp>,
     meta: Meta,
     bytes: Bytes,
     then: Then,
@@ -113,7 +115,9 @@ impl Following {
         self.newest
     }
 
-    /// Writes a snapshot: a new file, synced, renamed, its directory synced.
+    /// Writes a snapshot: a new file, synced, renamed, its directory synced. Each
+    /// step waits for the one before: a file whose sync failed never gets the name
+    /// of a snapshot, on which the next life would rest.
     pub(super) fn keep(
         &mut self,
         meta: Meta,
@@ -123,19 +127,20 @@ impl Following {
         cx: &mut Context<'_, ReplicatedLog>,
     ) {
         let name = || UNFINISHED.to_string();
-        cx.disk(DiskOp::Remove { name: name() });
-        cx.disk(DiskOp::Append { name: name(), bytes: bytes.clone() });
-        if !unsynced {
-            cx.disk(DiskOp::Sync { name: name() });
+        let mut steps = VecDeque::from([
+            DiskOp::Append { name: name(), bytes: bytes.clone() },
+            DiskOp::Sync { name: name() },
+            DiskOp::Rename { from: name(), to: snapshot_name(meta.index) },
+            DiskOp::SyncDir { name: SNAPSHOTS.into() },
+        ]);
+        if unsynced {
+            steps.retain(|step| !matches!(step, DiskOp::Sync { .. } | DiskOp::SyncDir { .. }));
         }
-        let mut token = cx.disk(DiskOp::Rename { from: name(), to: snapshot_name(meta.index) });
-        if !unsynced {
-            token = cx.disk(DiskOp::SyncDir { name: SNAPSHOTS.into() });
-        }
+        let token = cx.disk(DiskOp::Remove { name: name() });
         self.files.retain(|index| *index != meta.index);
         self.files.push(meta.index);
         self.applied_bytes = 0;
-        self.making = Some(Making { token, meta, bytes, then });
+        self.making = Some(Making { token, steps, meta, bytes, then });
     }
 
     /// A peer's hash; false if it is no place to compare.
@@ -180,7 +185,7 @@ impl Replica {
     pub(super) fn forwarded(&mut self, from: Life, entry: &Bytes) -> bool {
         let sound = Head::decode(entry).is_some_and(|(head, _)| head.origin == from && head.number > 0);
         if let (true, Some(engine)) = (sound, &mut self.engine) {
-            engine.propose(entry.to_vec());
+            self.gathered.add(entry.to_vec(), engine);
         }
         sound
     }
@@ -268,6 +273,7 @@ impl ReplicatedLog {
                 break;
             }
         }
+        self.send(cx);
         self.answer(cx);
         if let Phase::Running(replica) = &mut self.phase {
             replica.wal.write(&mut |op| cx.disk(op));
@@ -317,7 +323,7 @@ impl ReplicatedLog {
             let term = engine.term();
             self.proposals.send(me, (leader, term), now, |entry| {
                 if engine.leads() {
-                    return engine.propose(entry);
+                    return replica.gathered.add(entry, engine);
                 }
                 let Some(life) = life else { return false };
                 let lane = if entry.len() < 4096 { Lane::Control } else { Lane::Data };
@@ -331,6 +337,9 @@ impl ReplicatedLog {
                 }
             }
         }
+        if let Some(moment) = replica.gathered.propose(engine) {
+            cx.set_timer(Timer::Gather, moment);
+        }
         if mutant == Some(Mutant::LeaseRead) && engine.leads() {
             replica.reads.believe(state.applied);
         }
@@ -341,7 +350,7 @@ impl ReplicatedLog {
 
     fn work(&mut self, work: Work, cx: Cx<'_, '_>) -> Result<(), Fault> {
         let Work { number, messages, messages_after_sync, entries, hard, install, must_sync, committed, reads } = work;
-        self.send(messages, cx);
+        self.outgoing.extend(messages);
         if let Some(hard) = hard
             && let Some(replica) = self.running()
         {
@@ -389,17 +398,22 @@ impl ReplicatedLog {
             if let Some(index) = round.installs {
                 engine.applied(index);
             }
-            self.send(round.messages, cx);
+            self.outgoing.extend(round.messages);
             moved = true;
         }
         moved
     }
 
-    fn send(&mut self, messages: Vec<WireMessage>, cx: Cx<'_, '_>) {
+    /// Sends what all rounds of one flush brought, in order.
+    fn send(&mut self, cx: Cx<'_, '_>) {
+        let messages = std::mem::take(&mut self.outgoing);
         let Phase::Running(replica) = &mut self.phase else { return };
         let group = replica.state.as_ref().map(|state| state.founders.group());
         let group = group.or_else(|| self.hellos.values().find_map(super::members::Hello::group)).unwrap_or(0);
-        for message in messages {
+        let covered =
+            |(at, message): (usize, &WireMessage)| messages[at + 1..].iter().any(|later| message.is_covered_by(later));
+        let covered: Vec<bool> = messages.iter().enumerate().map(covered).collect();
+        for (message, _) in messages.into_iter().zip(covered).filter(|(_, covered)| !covered) {
             let to = message.to;
             let life = self.lives.get(&to).copied();
             if message.snapshot().is_some() {
@@ -601,6 +615,12 @@ impl ReplicatedLog {
             return Ok(());
         }
         let following = &mut replica.following;
+        if let Some(making) = following.making.as_mut().filter(|it| it.token == token)
+            && let Some(step) = making.steps.pop_front()
+        {
+            making.token = cx.disk(step);
+            return Ok(());
+        }
         let Some(Making { meta, bytes, then, .. }) = following.making.take_if(|it| it.token == token) else {
             return Ok(());
         };

@@ -115,6 +115,17 @@ impl WireMessage {
         self.kind == 0 && !self.entries.is_empty()
     }
 
+    /// Whether it says nothing that `later`, to the same replica, does not: it
+    /// brings the commit index, and `later` entries as well.
+    pub(super) fn is_covered_by(&self, later: &WireMessage) -> bool {
+        let empty = self.kind() == Some(MessageType::MsgAppend) && self.entries.is_empty() && !self.reject;
+        empty
+            && later.carries_entries()
+            && (later.to, later.term) == (self.to, self.term)
+            && later.index >= self.index
+            && later.commit >= self.commit
+    }
+
     /// The place of the snapshot that it announces.
     pub(super) fn snapshot(&self) -> Option<&Meta> {
         self.snapshot.as_ref()
