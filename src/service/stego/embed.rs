@@ -15,7 +15,7 @@ pub struct Options {
     /// Which colours carry; boxed only.
     pub channels: Channels,
     /// Move a carrier up or down by one instead of replacing its lowest bit:
-    /// statistical tests see less. Not for raw, which is bit for bit the original's.
+    /// statistical tests see less. Not for raw, which other programs write.
     pub matching: bool,
     /// How the result is written.
     pub output: Output,

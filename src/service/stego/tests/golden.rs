@@ -44,7 +44,7 @@ fn kept_images_are_read() {
     }
 }
 
-/// Raw is the original's bit for bit: by the plainest reading of its rules.
+/// Raw, by the plainest reading of its rules.
 #[test]
 fn the_kept_raw_image_holds_what_the_rules_say() {
     let image = std::fs::read(folder().join("raw-text.png")).expect("is kept");
