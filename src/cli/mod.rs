@@ -15,6 +15,8 @@ mod values;
 mod verdict;
 
 mod check;
+#[cfg(feature = "http")]
+mod docs;
 mod health;
 mod keygen;
 mod mesh;
@@ -50,6 +52,9 @@ Examples:
   nodewright node --config alpha.toml
       One node
 
+  nodewright docs up --nodes 3 --dir cluster
+      A replicated document store of three processes
+
 Exit status: 0 ok, 1 a verdict failed or a node is unhealthy, 2 wrong usage or configuration";
 
 #[derive(Subcommand)]
@@ -68,6 +73,8 @@ enum Command {
     Check(check::Args),
     Trace(trace::Args),
     Bench(bench::Args),
+    #[cfg(feature = "http")]
+    Docs(docs::Args),
     #[command(hide = true)]
     BenchChild(bench::ChildArgs),
 }
@@ -90,6 +97,8 @@ pub fn main() -> ExitCode {
         Command::Sim(args) => sim::run(&args, &terminal),
         Command::Check(args) => check::run(&args, &terminal),
         Command::Trace(args) => trace::run(&args, &terminal),
+        #[cfg(feature = "http")]
+        Command::Docs(args) => docs::run(args, &terminal),
         Command::Bench(args) => bench::run(&args, &terminal),
         Command::BenchChild(args) => bench::run_child(&args),
     };

@@ -1,5 +1,8 @@
 //! `nodewright soak`: long runs that show what grows.
 
+#[cfg(feature = "http")]
+mod docs;
+
 use super::mesh::{Action, Plan, run_plan};
 use super::records::Sample;
 use super::terminal::{Paint, Terminal};
@@ -14,7 +17,7 @@ use std::time::Duration;
 
 /// Run for long under load and faults, and see that nothing grows
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  nodewright soak mesh --for 10m")]
+#[command(after_help = "Examples:\n  nodewright soak mesh --for 10m\n  nodewright soak docs --rounds 100")]
 pub(crate) struct Args {
     #[command(subcommand)]
     what: What,
@@ -23,6 +26,8 @@ pub(crate) struct Args {
 #[derive(clap::Subcommand)]
 enum What {
     Mesh(MeshArgs),
+    #[cfg(feature = "http")]
+    Docs(docs::Args),
 }
 
 /// A mesh under load, one of its nodes killed and restarted again and again
@@ -85,7 +90,11 @@ struct Growth {
 
 /// Runs the subcommand.
 pub(crate) fn run(args: Args, terminal: &Terminal) -> Result<(), Failure> {
-    let What::Mesh(args) = args.what;
+    let args = match args.what {
+        What::Mesh(args) => args,
+        #[cfg(feature = "http")]
+        What::Docs(args) => return docs::run(&args, terminal),
+    };
     let nodes = usize::from(args.nodes);
     let plan = Plan {
         nodes,

@@ -65,6 +65,9 @@ pub struct Manifest {
     pub role: Role,
     /// Whether it is told what links acknowledged (`Input::Credit`).
     pub wants_credit: bool,
+    /// Whether it is handed samples of the machine's load (`Input::Load`), about
+    /// one a second. Nothing is measured where nobody wants it.
+    pub wants_load: bool,
     /// Client dialects that it speaks on the node's port: the first bytes of a
     /// connection that are its own.
     pub dialects: Vec<&'static [u8]>,

@@ -159,7 +159,7 @@ pub(super) async fn put(front: Arc<Front>, asked: Asked) -> Result<Response, Pro
     let mut value = asked.value()?;
     if let Value::Object(fields) = &mut value {
         match fields.get(ID) {
-            Some(other) if other.as_str() != Some(id.as_str()) => {
+            Some(other) if other.as_str() != Some(&id) => {
                 return Err(Problem::bad("id", format!("the path names '{id}', the document's '{ID}' is {other}")));
             }
             _ => _ = fields.insert(ID.into(), Value::from(id)),

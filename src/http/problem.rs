@@ -108,7 +108,7 @@ impl From<DocumentError> for Problem {
         };
         let message = match &error {
             DocumentError::Refused { why, .. } => why.to_string(),
-            error => error.to_string(),
+            DocumentError::NotDone(why) | DocumentError::Done(why) | DocumentError::Unknown(why) => why.clone(),
         };
         Problem { state, write, ..Problem::new(status, code, message, hint) }
     }

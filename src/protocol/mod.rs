@@ -3,6 +3,7 @@
 mod backlog;
 pub mod clock;
 pub mod delivery;
+pub mod election;
 pub mod failure_detector;
 pub mod link;
 pub mod membership;

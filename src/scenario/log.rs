@@ -7,7 +7,7 @@
 //! What is proposed is a *register*: a machine that appends each command to its
 //! list. So a read shows all that was ever done, and in which order.
 
-mod judge;
+pub(super) mod judge;
 mod register;
 
 use super::stacks::{NAMES, chosen, millis};
@@ -343,7 +343,7 @@ impl<'a> Run<'a> {
 
 /// Crashes of as many nodes as there are: disks keep what they synced, and that
 /// is all that the log rests on.
-fn faults(setup: &Setup, rng: &mut fastrand::Rng) -> Faults {
+pub(super) fn faults(setup: &Setup, rng: &mut fastrand::Rng) -> Faults {
     let drawn = setup.draw(rng, setup.nodes);
     let faults = match rng.u32(0..3) {
         0 => Faults {

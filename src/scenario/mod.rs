@@ -14,6 +14,7 @@
 //! | `link` | perfect links between lives |
 //! | `recorded` | runs that were recorded, judged by the same properties |
 //! | `log` | the replicated log on faulty disks |
+//! | `documents` | the document store on it: users, sessions, watches, pages |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -22,6 +23,8 @@
 mod core;
 mod delivery;
 mod detector;
+#[cfg(feature = "documents")]
+mod documents;
 mod link;
 #[cfg(feature = "replicated_log")]
 mod log;
@@ -92,6 +95,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(link::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(log::scenarios());
+    #[cfg(feature = "documents")]
+    all.extend(documents::scenarios());
     all
 }
 

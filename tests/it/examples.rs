@@ -52,6 +52,12 @@ fn hello_mesh() {
     check("hello_mesh", "delta's leave was noticed");
 }
 
+#[cfg(feature = "documents")]
+#[test]
+fn documents() {
+    check("documents", "3 changes");
+}
+
 #[test]
 fn uniform_broadcast() {
     check("uniform_broadcast", "held by everyone: Stable");

@@ -5,6 +5,8 @@
 mod bench;
 #[cfg(feature = "cli")]
 mod cli_commands;
+#[cfg(all(feature = "cli", feature = "http"))]
+mod cli_docs;
 #[cfg(feature = "cli")]
 mod cli_mesh;
 #[cfg(feature = "cli")]
@@ -40,6 +42,8 @@ mod requests;
 mod resolver;
 mod sim_delivery;
 mod sim_detector;
+#[cfg(feature = "documents")]
+mod sim_documents;
 mod sim_driver;
 #[cfg(feature = "replicated_log")]
 mod sim_log;

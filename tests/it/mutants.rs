@@ -48,6 +48,24 @@ const PROPERTIES: &[&str] = &[
     "log: votes are kept",
     "log: terms only rise",
     "log: honest disks serve",
+    #[cfg(feature = "documents")]
+    "documents: linearizability",
+    #[cfg(feature = "documents")]
+    "documents: exactly once",
+    #[cfg(feature = "documents")]
+    "documents: index and scan agree",
+    #[cfg(feature = "documents")]
+    "documents: watch without gap",
+    #[cfg(feature = "documents")]
+    "documents: one holder",
+    #[cfg(feature = "documents")]
+    "documents: atomicity",
+    #[cfg(feature = "documents")]
+    "documents: pages show one state",
+    #[cfg(feature = "documents")]
+    "documents: equal states",
+    #[cfg(feature = "documents")]
+    "documents: honest disks serve",
 ];
 
 /// The property, the scenario of the simulator, its planted bug.
@@ -81,6 +99,26 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("log: votes are kept", "log", "vote-not-persisted"),
     ("log: terms only rise", "log", "term-forgotten"),
     ("log: honest disks serve", "log", "snapshot-unsynced"),
+    #[cfg(feature = "documents")]
+    ("documents: linearizability", "documents", "read-without-quorum"),
+    #[cfg(feature = "documents")]
+    ("documents: linearizability", "documents", "lease-read"),
+    #[cfg(feature = "documents")]
+    ("documents: exactly once", "documents", "applied-twice"),
+    #[cfg(feature = "documents")]
+    ("documents: index and scan agree", "documents", "index-not-updated"),
+    #[cfg(feature = "documents")]
+    ("documents: watch without gap", "documents", "watch-late"),
+    #[cfg(feature = "documents")]
+    ("documents: one holder", "documents", "unique-blind"),
+    #[cfg(feature = "documents")]
+    ("documents: atomicity", "documents", "half-a-batch"),
+    #[cfg(feature = "documents")]
+    ("documents: pages show one state", "documents", "cursor-unpinned"),
+    #[cfg(feature = "documents")]
+    ("documents: equal states", "documents", "one-replica-differs"),
+    #[cfg(feature = "documents")]
+    ("documents: honest disks serve", "documents", "snapshot-unsynced"),
 ];
 
 /// Most seeds that a bug may take.

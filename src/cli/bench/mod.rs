@@ -17,6 +17,7 @@
 //! | `log` | synced on two of three, by so many clients | bare group commit, two of three synced |
 //! | `stego embed`, `stego extract` | bits into and out of the carriers of 12 megapixels | copying as many bytes |
 //! | `stego 800x600 jpeg` and others | cover in, 100 kB embedded, PNG out; time of one core | the same with nothing embedded |
+//! | `docs write` `docs read` `docs batch` | documents by so many clients of the node that leads, three processes | the same bare group commit, of as many bytes |
 //! | `sim` | simulated worlds on one core | an event queue with as many events, and nothing to do |
 //!
 //! Every message is handed to a callback by itself, which checks its sequence
@@ -27,6 +28,10 @@ mod children;
 #[cfg(feature = "replicated_log")]
 mod clients;
 mod cluster;
+#[cfg(feature = "http")]
+mod docs;
+#[cfg(feature = "http")]
+mod docs_node;
 mod figure;
 mod node;
 #[cfg(feature = "replicated_log")]
@@ -72,6 +77,15 @@ enum What {
     /// Steganography: kernels beside memory, and whole images in and out.
     #[cfg(feature = "stego")]
     Stego,
+    /// Documents written, read and added by batches a second, three processes.
+    #[cfg(feature = "http")]
+    Docs,
+    /// An indexed search for one of a million documents, and what one takes in memory.
+    #[cfg(feature = "http")]
+    DocsFind,
+    /// From the kill of a leader to the next acknowledged write.
+    #[cfg(feature = "http")]
+    Failover,
     /// Simulated worlds a second: broadcast cores alone, and whole stacks.
     Sim,
 }
@@ -82,6 +96,8 @@ enum What {
 Examples:
   nodewright bench link --size 64
   nodewright bench uniform --nodes 4 --for 5s --json
+  nodewright bench docs --clients 1,16,64 --batch 100 --json
+  nodewright bench failover
   nodewright bench sim --json")]
 pub(super) struct Args {
     /// What to measure
@@ -98,6 +114,18 @@ pub(super) struct Args {
     /// Rounds in which ours and the roofline take turns
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
+    /// Clients of `docs`, each figure by so many
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64")]
+    clients: Vec<usize>,
+    /// Documents of a batch of `docs`
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    batch: u16,
+    /// Documents of `docs-find`
+    #[arg(long, default_value_t = 1_000_000)]
+    documents: u64,
+    /// Leaders killed by `failover`
+    #[arg(long, default_value_t = 20)]
+    kills: usize,
     /// One JSON object a figure
     #[arg(long)]
     json: bool,
@@ -127,6 +155,9 @@ enum Part {
     /// Bare group commit with the followers on these ports
     #[cfg(feature = "replicated_log")]
     LogLeader { path: std::path::PathBuf, size: usize, ports: Vec<u16> },
+    /// A node with a document store
+    #[cfg(feature = "http")]
+    Docs(docs_node::Args),
     /// A node
     Node(node::Args),
 }
@@ -142,6 +173,8 @@ pub(super) fn run_child(args: &ChildArgs) -> Result<(), Failure> {
         Part::LogFollower { path } => plain_log::follower(path),
         #[cfg(feature = "replicated_log")]
         Part::LogLeader { path, size, ports } => plain_log::leader(path, *size, ports),
+        #[cfg(feature = "http")]
+        Part::Docs(args) => docs_node::run(args),
         Part::Node(args) => node::run(args),
     };
     done.map_err(Failure::failed)
@@ -192,6 +225,17 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
                 show(bench.stego(figure)?);
                 io::Result::Ok(())
             })?,
+            #[cfg(feature = "http")]
+            What::Docs => {
+                let size = args.size.unwrap_or(256) as usize;
+                bench.docs(size, &args.clients, args.batch.into(), &show)?;
+            }
+            #[cfg(feature = "http")]
+            What::DocsFind => {
+                bench.docs_find(args.size.unwrap_or(256) as usize, args.documents, terminal, args.json)?;
+            }
+            #[cfg(feature = "http")]
+            What::Failover => docs::failover(args.kills, terminal, args.json)?,
             What::Sim => {
                 show(bench.simulator("sim core", "core.reliable")?);
                 show(bench.simulator("sim stack", "reliable")?);

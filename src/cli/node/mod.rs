@@ -158,8 +158,8 @@ fn refused(error: StartError) -> Failure {
 
 /// Variables of the environment that are this command's or the simulator's
 /// own, not a node's keys.
-pub(super) const OWN_VARIABLES: [&str; 9] =
-    ["DELIVERY", "BROADCAST_EVERY", "RATE", "SIZE", "RECORD", "LINGER", "JSON", "SEED", "SEEDS"];
+pub(super) const OWN_VARIABLES: [&str; 10] =
+    ["AT", "DELIVERY", "BROADCAST_EVERY", "RATE", "SIZE", "RECORD", "LINGER", "JSON", "SEED", "SEEDS"];
 
 /// The node that file, environment and arguments describe.
 fn composed(args: &Args) -> Result<Node, Failure> {

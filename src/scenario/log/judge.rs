@@ -13,6 +13,11 @@ pub(super) fn judge(world: &World, operations: &[Operation], wiped: &[NodeIndex]
     durability(&order, operations)?;
     no_duplication(&order, operations)?;
     linearizability(&order, operations)?;
+    replicas(world, wiped)
+}
+
+/// The properties of replicas alone, whatever they replicate.
+pub(in crate::scenario) fn replicas(world: &World, wiped: &[NodeIndex]) -> Result<(), Violation> {
     votes_are_kept(world, wiped)?;
     one_leader_a_term(world)?;
     terms_only_rise(world, wiped)?;

@@ -3,6 +3,7 @@
 //! time passes while this node leads.
 
 use super::command::{CollectionOptions, Command, Committed, Done, Step, Write};
+use super::limits::Mutant;
 use super::question::{Answer, Chores, Question};
 use super::refusal::{DocumentError, Refusal};
 use crate::component::{Context, Input, Inspection, Manifest, NetComponent, ReplyTo, Role, Run, Token};
@@ -137,6 +138,7 @@ pub struct DocumentStore {
     leads: bool,
     busy: bool,
     passed_at: Time,
+    mutant: Option<Mutant>,
 }
 
 type Cx<'a, 'b> = &'a mut Context<'b, DocumentStore>;
@@ -154,7 +156,14 @@ impl DocumentStore {
             leads: false,
             busy: false,
             passed_at: Time::ZERO,
+            mutant: None,
         }
+    }
+
+    /// With a bug, for the tests to catch.
+    #[doc(hidden)]
+    pub fn planted(self, mutant: Option<Mutant>) -> Self {
+        DocumentStore { mutant, ..self }
     }
 
     fn call(&mut self, call: Call, reply_to: ReplyTo, cx: Cx<'_, '_>) {
@@ -174,6 +183,7 @@ impl DocumentStore {
                 // every replica tells the same changes: no majority is asked
                 let of_log = match &question {
                     Question::Watch(watch) => Level::AtLeast(watch.after),
+                    _ if self.mutant == Some(Mutant::ReadStale) => Level::Stale,
                     _ => level,
                 };
                 self.ask(&question, of_log, within, Asked::Ask(reply_to, level), cx);

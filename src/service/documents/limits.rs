@@ -35,6 +35,8 @@ pub enum Mutant {
     HalfBatch,
     /// A watch goes on one index too late.
     WatchLate,
+    /// Linearizable reads are answered from whatever this replica has.
+    ReadStale,
     /// Pages show the state as it is, not as it was.
     CursorUnpinned,
 }

@@ -221,7 +221,8 @@ impl From<CallError> for DocumentError {
     fn from(error: CallError) -> Self {
         match error {
             CallError::Refused(why) => DocumentError::NotDone(why),
-            CallError::Stopping => DocumentError::NotDone("the node is stopping".into()),
+            // what was under way when the node stopped may stand in the log
+            CallError::Stopping => DocumentError::Unknown("the node stopped meanwhile".into()),
             CallError::TimedOut(within) => DocumentError::Unknown(format!("no answer within {within:?}")),
             CallError::Ended(why) | CallError::Failed(why) => DocumentError::Unknown(why),
         }

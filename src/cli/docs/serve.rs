@@ -1,0 +1,96 @@
+//! One member.
+
+use crate::cli::Failure;
+use crate::cli::process::die_with_parent;
+use crate::cli::terminal::Terminal;
+use crate::node::{Node, StartError};
+use serde_json::json;
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Run one member of a group, which answers HTTP
+#[derive(clap::Args)]
+#[command(after_help = "\
+The members that begin a group name one another by --peers, the same list on all of them; they need the same
+secret (`nodewright keygen --secret cluster.secret`) unless all are on one machine. Alone, a node is a group of one.
+
+Examples:
+  nodewright docs serve --dir store
+      A store of one node at 127.0.0.1:8080
+  nodewright docs serve --dir data --listen 10.0.0.1:7000 --peers 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 \\
+      --secret-file cluster.secret --http 10.0.0.1:8080 --token-file http.token
+      One of three machines; the same on the others with their addresses
+  The same command with an empty directory
+      A member whose disk was lost takes part again, under a new identity")]
+pub(super) struct Args {
+    /// The member's directory
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where it links with the others
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:0")]
+    listen: String,
+    /// All members' addresses, the own one among them or not
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    peers: Vec<String>,
+    /// Where it answers HTTP
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    http: String,
+    /// The token that each HTTP request has to carry; needed anywhere but on loopback
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The cluster secret; needed anywhere but on loopback
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Its name, its own in the group; else made of its address
+    #[arg(long)]
+    name: Option<String>,
+    /// Collections to be made where they are not there
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    collections: Vec<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Ends with its standard input, and with the process that started it
+    #[arg(long, hide = true)]
+    supervised: bool,
+}
+
+pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    if args.supervised {
+        die_with_parent().map_err(Failure::failed)?;
+    }
+    let name = args.name.clone().unwrap_or_else(|| args.listen.clone());
+    let mut node = Node::new(name, 0, 16).listen(&args.listen).has_documents(&args.dir).has_http(&args.http);
+    node = node.has_peers(&args.peers);
+    if !args.collections.is_empty() {
+        node = node.collections(args.collections.iter().cloned());
+    }
+    if let Some(path) = &args.secret_file {
+        node = node.secret_file(path);
+    }
+    if let Some(path) = &args.token_file {
+        node = node.http_token_file(path);
+    }
+    let running = node.start().map_err(|error| match error {
+        StartError::Wiring(report) => Failure::usage(report),
+        error => Failure::failed(error),
+    })?;
+    let http = running.http_addr().map(|address| address.to_string()).unwrap_or_default();
+    let listen = running.local_addr().map(|address| address.to_string()).unwrap_or_default();
+    if args.json {
+        let pid = std::process::id();
+        terminal.json(&json!({ "event": "up", "node": running.name(), "pid": pid, "http": http, "listen": listen }));
+    } else {
+        terminal.line(&format!("{} answers at http://{http} and links at {listen}; Ctrl-C stops it", running.name()));
+    }
+    running.stop_on_ctrl_c().map_err(Failure::failed)?;
+    if args.supervised {
+        let supervised = running.clone();
+        std::thread::spawn(move || {
+            // Nothing is said on it: its end is what counts.
+            let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
+            supervised.stop();
+        });
+    }
+    running.join().map_err(Failure::failed)
+}

@@ -1,0 +1,279 @@
+//! A cluster of processes on this machine.
+
+use super::target::{ClusterFile, ClusterNode};
+use crate::cli::Failure;
+use crate::cli::process::signal;
+use crate::cli::terminal::Terminal;
+use crate::http::Client;
+use crate::transport::keys::ClusterSecret;
+use rustix::process::Signal;
+use serde_json::json;
+use socket2::{Domain, Socket, Type};
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long the nodes have to start and agree on a leader.
+const START_WITHIN: Duration = Duration::from_secs(60);
+/// How long a node that was asked to end may take.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// Between two looks at what cannot be waited for.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Run a cluster of processes on this machine
+#[derive(clap::Args)]
+#[command(after_help = "\
+The nodes' addresses are written to DIR/cluster.json, where the other commands find them (--dir DIR). Started again
+on the same directory, the cluster goes on with all that was acknowledged.
+
+Examples:
+  nodewright docs up --nodes 3 --dir cluster
+  nodewright docs up --nodes 5 --dir cluster --base-port 8080 --restart
+      HTTP at 8080 to 8084, links at 8085 to 8089; nodes that die are started again")]
+pub(super) struct Args {
+    /// How many nodes
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=5))]
+    nodes: u16,
+    /// Where they keep everything
+    #[arg(long)]
+    dir: PathBuf,
+    /// The first port; without it the system chooses
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    base_port: Option<u16>,
+    /// Start nodes that die again
+    #[arg(long)]
+    restart: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// One node's process, or where it was.
+struct Member {
+    node: ClusterNode,
+    /// Keep the ports: bound and not listened on, also while the node is down.
+    _ports: [Socket; 2],
+    process: Option<(Child, ChildStdin)>,
+}
+
+/// Processes of a cluster; killed when dropped.
+pub(in crate::cli) struct Cluster {
+    members: Vec<Member>,
+    dir: PathBuf,
+}
+
+/// A port that only who asks for exactly this one gets.
+fn keep(port: u16) -> io::Result<(Socket, SocketAddr)> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+    Ok((socket, address))
+}
+
+impl Cluster {
+    /// Makes or opens a cluster's directory; starts nothing.
+    pub(in crate::cli) fn open(dir: &Path, nodes: u16, base_port: Option<u16>) -> Result<Self, Failure> {
+        std::fs::create_dir_all(dir).map_err(|error| Failure::usage(format!("{}: {error}", dir.display())))?;
+        let before = ClusterFile::load(dir)?;
+        if let Some(before) = before.as_ref().filter(|it| it.nodes.len() != usize::from(nodes)) {
+            let (count, dir) = (before.nodes.len(), dir.display());
+            return Err(Failure::usage(format!("{dir} is a cluster of {count} nodes: say --nodes {count}")));
+        }
+        let secret = dir.join("cluster.secret");
+        if !secret.exists() {
+            ClusterSecret::generate().and_then(|made| made.create(&secret)).map_err(Failure::failed)?;
+        }
+        let mut members = Vec::new();
+        for number in 0..nodes {
+            let name = format!("n{}", number + 1);
+            let base = base_port.map_or(0, |base| base + number);
+            let links = base_port.map_or(0, |base| base + nodes + number);
+            let refused = |port: u16, error: io::Error| Failure::failed(format!("port {port} of {name}: {error}"));
+            let (http, http_address) = keep(base).map_err(|error| refused(base, error))?;
+            let (listen, listen_address) = keep(links).map_err(|error| refused(links, error))?;
+            let node = ClusterNode { name, http: http_address.to_string(), listen: listen_address.to_string() };
+            members.push(Member { node, _ports: [http, listen], process: None });
+        }
+        let file = ClusterFile { nodes: members.iter().map(|member| member.node.clone()).collect() };
+        file.save(dir).map_err(|error| Failure::failed(format!("{}: {error}", dir.display())))?;
+        Ok(Cluster { members, dir: dir.to_path_buf() })
+    }
+
+    pub(in crate::cli) fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Where all nodes answer HTTP.
+    pub(in crate::cli) fn addresses(&self) -> Vec<String> {
+        self.members.iter().map(|member| member.node.http.clone()).collect()
+    }
+
+    /// Starts a node's process and waits until it listens. From the main thread only:
+    /// the child dies with the thread that started it.
+    pub(in crate::cli) fn start(&mut self, number: usize) -> io::Result<()> {
+        let peers: Vec<_> = self.members.iter().map(|member| member.node.listen.clone()).collect();
+        let member = &mut self.members[number];
+        let ClusterNode { name, http, listen } = &member.node;
+        let log = OpenOptions::new().create(true).append(true).open(self.dir.join(format!("{name}.log")))?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["docs", "serve", "--supervised", "--json", "--name", name, "--listen", listen, "--http", http])
+            .args(["--peers", &peers.join(",")])
+            .arg("--dir")
+            .arg(self.dir.join(name))
+            .arg("--secret-file")
+            .arg(self.dir.join("cluster.secret"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            // Ctrl-C reaches this process only, which then stops the nodes.
+            .process_group(0)
+            .spawn()?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line)?;
+        if line.is_empty() {
+            let status = child.wait()?;
+            let log = std::fs::read_to_string(self.dir.join(format!("{name}.log"))).unwrap_or_default();
+            let tail: Vec<_> = log.lines().rev().take(5).collect();
+            let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n    ");
+            return Err(io::Error::other(format!("{name} did not start ({status}):\n    {tail}")));
+        }
+        member.process = Some((child, stdin));
+        Ok(())
+    }
+
+    /// Waits until a leader is known to all nodes that run.
+    pub(in crate::cli) fn ready(&self) -> Result<(), Failure> {
+        let until = Instant::now() + START_WITHIN;
+        for member in self.members.iter().filter(|member| member.process.is_some()) {
+            let mut client = Client::new([member.node.http.clone()]).within(Duration::from_secs(5));
+            while client.status().ok().is_none_or(|status| status["log"]["leader"].is_null()) {
+                if Instant::now() > until {
+                    return Err(Failure::failed(format!(
+                        "{} knows no leader within {START_WITHIN:?}",
+                        member.node.name
+                    )));
+                }
+                std::thread::sleep(LOOK);
+            }
+        }
+        Ok(())
+    }
+
+    /// Which node leads, as a node says that runs.
+    pub(in crate::cli) fn leader(&self) -> Option<usize> {
+        let running = self.members.iter().filter(|member| member.process.is_some());
+        running.into_iter().find_map(|member| {
+            let status = Client::new([member.node.http.clone()]).within(Duration::from_secs(1)).status().ok()?;
+            let name = status["log"]["leader"].as_str()?.to_string();
+            let at = self.members.iter().position(|it| it.node.name == name)?;
+            self.members[at].process.is_some().then_some(at)
+        })
+    }
+
+    pub(in crate::cli) fn kill(&mut self, number: usize) -> io::Result<()> {
+        if let Some((mut child, _stdin)) = self.members[number].process.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Nodes that ended by themselves since the last look.
+    fn ended(&mut self) -> Vec<(usize, String)> {
+        let mut ended = Vec::new();
+        for (number, member) in self.members.iter_mut().enumerate() {
+            if let Some((child, _)) = &mut member.process
+                && let Ok(Some(status)) = child.try_wait()
+            {
+                ended.push((number, status.to_string()));
+                member.process = None;
+            }
+        }
+        ended
+    }
+
+    /// Asks all to end, and waits.
+    fn stop(&mut self) {
+        let mut children: Vec<Child> =
+            self.members.iter_mut().filter_map(|member| member.process.take()).map(|(child, _stdin)| child).collect();
+        for child in &children {
+            // One that is paused cannot hear that its input has ended.
+            let _ = signal(child, Signal::CONT);
+        }
+        let until = Instant::now() + STOP_WITHIN;
+        while children.iter_mut().any(|child| matches!(child.try_wait(), Ok(None))) && Instant::now() < until {
+            std::thread::sleep(LOOK);
+        }
+        for child in &mut children {
+            let _ = child.kill(); // it may have ended
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for number in 0..self.members.len() {
+            if let Err(error) = self.kill(number) {
+                log::warn!("{} cannot be killed: {error}", self.members[number].node.name);
+            }
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
+    let (interrupt, interrupted) = flume::bounded(1);
+    let handled = ctrlc::set_handler(move || {
+        let _ = interrupt.try_send(()); // once is enough
+    });
+    handled.map_err(Failure::failed)?;
+    let mut cluster = Cluster::open(&args.dir, args.nodes, args.base_port)?;
+    let say = |event: &str, node: &ClusterNode, more: serde_json::Value, words: String| {
+        if args.json {
+            terminal.json(
+                &json!({ "event": event, "node": node.name, "http": node.http, "listen": node.listen, "more": more }),
+            );
+        } else {
+            terminal.line(&words);
+        }
+    };
+    for number in 0..cluster.len() {
+        cluster.start(number).map_err(Failure::failed)?;
+        let member = &cluster.members[number];
+        let pid = member.process.as_ref().map(|(child, _)| child.id());
+        say(
+            "up",
+            &member.node,
+            json!({ "pid": pid }),
+            format!("{} answers at http://{}", member.node.name, member.node.http),
+        );
+    }
+    cluster.ready()?;
+    if args.json {
+        terminal.json(&json!({ "event": "ready", "nodes": cluster.len(), "dir": args.dir }));
+    } else {
+        let dir = args.dir.display();
+        terminal.line(&format!("ready: nodewright docs list --dir {dir}; Ctrl-C stops the cluster"));
+    }
+    while interrupted.recv_timeout(Duration::from_millis(100)).is_err() {
+        for (number, status) in cluster.ended() {
+            let node = cluster.members[number].node.clone();
+            say("ended", &node, json!({ "status": status }), format!("{} ended by itself: {status}", node.name));
+            if args.restart {
+                cluster.start(number).map_err(Failure::failed)?;
+                let pid = cluster.members[number].process.as_ref().map(|(child, _)| child.id());
+                say("up", &node, json!({ "pid": pid }), format!("{} is up again", node.name));
+            }
+        }
+    }
+    cluster.stop();
+    Ok(())
+}
