@@ -145,7 +145,7 @@ fn cover(width: u32, height: u32, jpeg: bool) -> io::Result<Vec<u8>> {
     }
     if jpeg {
         let mut file = Vec::new();
-        let mut encoder = JpegEncoder::new_with_quality(&mut file, 90);
+        let mut encoder = JpegEncoder::new_with_quality(&mut file, 75);
         encoder.encode(&pixels, width, height, image::ExtendedColorType::Rgb8).map_err(io::Error::other)?;
         return Ok(file);
     }

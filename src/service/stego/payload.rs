@@ -117,17 +117,17 @@ impl Stored {
 /// is already compressed is most of what is large.
 fn deflated(plain: &[u8]) -> Option<Vec<u8>> {
     const TRIED: usize = 4 << 10;
-    let deflate = |bytes: &[u8]| {
-        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(6));
+    let deflate = |bytes: &[u8], level| {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::new(level));
         encoder.write_all(bytes).and_then(|()| encoder.finish()).ok()
     };
     if plain.len() > 4 * TRIED {
-        let beginning = deflate(&plain[..TRIED])?;
+        let beginning = deflate(&plain[..TRIED], 1)?;
         if beginning.len() > TRIED - TRIED / 50 {
             return None;
         }
     }
-    deflate(plain)
+    deflate(plain, 6)
 }
 
 /// What one cover holds of a stored payload.
