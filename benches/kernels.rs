@@ -5,6 +5,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nodewright::codec::BatchBuilder;
 use nodewright::component::{Factory, Lane, Stack};
 use nodewright::id::{Kind, Life, NodeId};
+use nodewright::lsb::{self, Bits};
 use nodewright::protocol::clock::VectorClock;
 use nodewright::protocol::delivery::{self, Broadcast, Delivery};
 use nodewright::protocol::link::{Accept, BLOCK_BYTES_MAX, Config, FrameHeader, Link, What};
@@ -157,5 +158,21 @@ fn worlds(c: &mut Criterion) {
     });
 }
 
-criterion_group!(kernels, batches, links, frames, seals, vectors, worlds);
+/// Carriers of 12 megapixels, and the memory's own speed beside them.
+fn pixels(c: &mut Criterion) {
+    const CARRIERS: usize = 36_000_000;
+    let mut group = c.benchmark_group("carriers of 12 megapixels");
+    group.throughput(Throughput::Bytes(CARRIERS as u64)).sample_size(20);
+    let (source, mut carriers) = (vec![0x5a; CARRIERS], vec![0xa5u8; CARRIERS]);
+    group.bench_function("copy", |b| b.iter(|| black_box(&mut carriers).copy_from_slice(black_box(&source))));
+    for bits in [Bits::ONE, Bits::MAX] {
+        let mut payload = vec![0x3c; lsb::capacity(CARRIERS, bits)];
+        let name = |what: &str| format!("{what}, {} bits", bits.get());
+        group.bench_function(name("embed"), |b| b.iter(|| lsb::embed(black_box(&mut carriers), &payload, bits)));
+        group.bench_function(name("extract"), |b| b.iter(|| lsb::extract(&carriers, black_box(&mut payload), bits)));
+    }
+    group.finish();
+}
+
+criterion_group!(kernels, batches, links, frames, seals, vectors, worlds, pixels);
 criterion_main!(kernels);

@@ -6,6 +6,7 @@ pub mod envelope;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod lsb;
 pub mod time;
 pub mod trace;
 // L1: the component contract
@@ -13,7 +14,6 @@ pub mod component;
 // L2: protocols
 pub mod protocol;
 // L3: services
-#[cfg(feature = "documents")]
 pub mod service;
 // L4: the two drivers, and the front of the document store
 #[cfg(feature = "http")]

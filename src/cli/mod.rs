@@ -24,6 +24,8 @@ mod node;
 mod plan;
 mod sim;
 mod soak;
+#[cfg(feature = "stego")]
+mod stego;
 mod trace;
 mod verdict_command;
 
@@ -62,6 +64,8 @@ enum Command {
     Plan(plan::Args),
     Config(plan::ConfigArgs),
     Soak(soak::Args),
+    #[cfg(feature = "stego")]
+    Stego(stego::Args),
     Keygen(keygen::Args),
     Health(health::Args),
     Verdict(verdict_command::Args),
@@ -85,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(&args, &terminal),
         Command::Config(args) => plan::example(&args, &terminal),
         Command::Soak(args) => soak::run(args, &terminal),
+        #[cfg(feature = "stego")]
+        Command::Stego(args) => stego::run(&args, &terminal),
         Command::Keygen(args) => keygen::run(&args, &terminal),
         Command::Health(args) => health::run(&args, &terminal),
         Command::Verdict(args) => verdict_command::run(&args, &terminal),

@@ -10,6 +10,8 @@
 //! | `config` | any text is a configuration, or a list of what is wrong with it |
 //! | `history` | any file is a history or a trace, or is refused |
 //! | `query` | a filter lets pass what a naive one does, indexes hide nothing, bytes are in the order of values |
+//! | `images` | any file is an image within the limits, whose samples survive being written, or is refused |
+//! | `stego` | any low bits are a payload or refused, in every format; what fits comes back |
 //! | `simulation` | no choice of scenario, seed, size and faults breaks a property |
 //!
 //! They are in builds for tests, which run them over a small kept corpus
@@ -35,6 +37,14 @@ pub const BODIES: &[(&str, Body)] = &[
     ("query", crate::service::documents::query::naive::fuzzed),
     #[cfg(not(feature = "documents"))]
     ("query", |_| {}), // nothing to break
+    #[cfg(feature = "stego")]
+    ("images", crate::service::stego::fuzzing::images),
+    #[cfg(not(feature = "stego"))]
+    ("images", |_| {}),
+    #[cfg(feature = "stego")]
+    ("stego", crate::service::stego::fuzzing::hidden),
+    #[cfg(not(feature = "stego"))]
+    ("stego", |_| {}),
     ("simulation", simulation::simulation),
 ];
 

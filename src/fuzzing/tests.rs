@@ -53,6 +53,11 @@ fn planted_bugs_are_caught_by_the_corpus() {
     assert!(is_caught(planted::trusts_a_length, "frames"), "a declared length gets its room");
     assert!(is_caught(planted::has_no_patience, "frames"), "half a frame is junk");
     assert!(is_caught(believed, "messages"), "a batch is taken at its word");
+    #[cfg(feature = "stego")]
+    {
+        let trusting = crate::service::stego::fuzzing::trusts_a_length;
+        assert!(is_caught(trusting, "stego"), "a length read from noise gets its room");
+    }
     #[cfg(feature = "documents")]
     {
         use crate::service::documents::query::naive::{planted_floats, planted_open_strings};

@@ -1,4 +1,7 @@
 //! Services: what is built on the protocols. None imports another; what two of
 //! them share belongs in [`protocol`](crate::protocol).
 
+#[cfg(feature = "documents")]
 pub mod documents;
+#[cfg(feature = "stego")]
+pub mod stego;

@@ -65,6 +65,18 @@ fn the_log_stands_beside_bare_group_commit() {
     }
 }
 
+#[cfg(feature = "stego")]
+#[test]
+fn steganography_stands_beside_memory_and_the_codecs() {
+    let stego = bench(&["stego"]);
+    let names: Vec<_> = stego.iter().map(|figure| figure["figure"].as_str().expect("a name")).collect();
+    let expected = ["stego embed", "stego extract", "stego 800x600 jpeg", "stego 800x600 png", "stego 12MP jpeg"];
+    assert_eq!(names, expected);
+    stego.iter().zip(["B/s", "B/s", "ms", "ms", "ms"]).for_each(|(figure, unit)| {
+        check(figure, figure["figure"].as_str().expect("a name"), unit);
+    });
+}
+
 #[test]
 fn what_cannot_be_measured_is_refused() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));

@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("event", 0),
     ("error", 0),
     ("trace", 0),
+    ("lsb", 0),
     ("component", 1),
     ("protocol", 2),
     ("service", 3),

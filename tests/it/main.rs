@@ -13,8 +13,11 @@ mod cli_mesh;
 mod cli_sender;
 #[cfg(feature = "cli")]
 mod cli_sim;
+#[cfg(all(feature = "cli", feature = "stego"))]
+mod cli_stego;
 #[cfg(feature = "cli")]
 mod cli_trace;
+#[cfg(feature = "replicated_log")]
 mod contract_raft;
 mod contract_stream;
 mod diagram;

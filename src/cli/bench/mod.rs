@@ -15,6 +15,8 @@
 //! | `request` | request and reply | ping-pong |
 //! | `traced uniform`, `traced one at a time` | the same, all of it recorded | nodes of ours that record nothing |
 //! | `log` | synced on two of three, by so many clients | bare group commit, two of three synced |
+//! | `stego embed`, `stego extract` | bits into and out of the carriers of 12 megapixels | copying as many bytes |
+//! | `stego 800x600 jpeg` and others | cover in, 100 kB embedded, PNG out; time of one core | the same with nothing embedded |
 //! | `docs write` `docs read` `docs batch` | documents by so many clients of the node that leads, three processes | the same bare group commit, of as many bytes |
 //! | `sim` | simulated worlds on one core | an event queue with as many events, and nothing to do |
 //!
@@ -38,6 +40,8 @@ mod plain_ping;
 mod plain_stream;
 mod rounds;
 mod simulator;
+#[cfg(feature = "stego")]
+mod stego;
 
 use super::terminal::Terminal;
 use super::{Failure, values};
@@ -70,6 +74,9 @@ enum What {
     /// and 64 clients of one node.
     #[cfg(feature = "replicated_log")]
     Log,
+    /// Steganography: kernels beside memory, and whole images in and out.
+    #[cfg(feature = "stego")]
+    Stego,
     /// Documents written, read and added by batches a second, three processes.
     #[cfg(feature = "http")]
     Docs,
@@ -213,6 +220,11 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
                     show(bench.log(size, clients)?);
                 }
             }
+            #[cfg(feature = "stego")]
+            What::Stego => stego::FIGURES.iter().try_for_each(|figure| {
+                show(bench.stego(figure)?);
+                io::Result::Ok(())
+            })?,
             #[cfg(feature = "http")]
             What::Docs => {
                 let size = args.size.unwrap_or(256) as usize;
@@ -355,6 +367,15 @@ impl Bench<'_> {
         let mut queue = simulator::EmptyQueue { events: worlds.events_each()? };
         let paired = self.pair(figure, &mut worlds, &mut queue)?;
         Ok(self.figure(figure.to_string(), "1/s", worlds.nodes(), &paired))
+    }
+
+    /// Pixels and whole images, in this process.
+    #[cfg(feature = "stego")]
+    fn stego(&self, what: &stego::What) -> io::Result<Figure> {
+        let [mut ours, mut limit] = what.pair()?;
+        let paired = self.pair(what.name, &mut *ours, &mut *limit)?;
+        let rss_bytes_max = stego::resident_bytes_max();
+        Ok(Figure { rss_bytes_max, nodes: None, ..self.figure(what.name.to_string(), what.unit, 1, &paired) })
     }
 
     fn pair(&self, what: &str, ours: &mut dyn Measured, limit: &mut dyn Measured) -> io::Result<Paired> {
