@@ -11,6 +11,7 @@
 //! | `delivery` | each rung of the ladder under all faults, on whole stacks |
 //! | `core` | the same rungs alone, over perfect queues, with a scripted detector: many seeds |
 //! | `detector` | detectors and membership |
+//! | `election` | one leader, in textbook and in safe mode |
 //! | `link` | perfect links between lives |
 //! | `recorded` | runs that were recorded, judged by the same properties |
 //! | `log` | the replicated log on faulty disks |
@@ -22,6 +23,7 @@
 mod core;
 mod delivery;
 mod detector;
+mod election;
 mod link;
 #[cfg(feature = "replicated_log")]
 mod log;
@@ -90,6 +92,7 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(core::scenarios());
     all.extend(detector::scenarios());
     all.extend(link::scenarios());
+    all.extend(election::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(log::scenarios());
     all

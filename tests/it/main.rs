@@ -17,6 +17,8 @@ mod contract_raft;
 mod contract_stream;
 mod diagram;
 mod disk_conformance;
+#[cfg(feature = "cli")]
+mod election_mesh;
 mod examples;
 #[cfg(feature = "cli")]
 mod faulty_links;
@@ -38,6 +40,7 @@ mod resolver;
 mod sim_delivery;
 mod sim_detector;
 mod sim_driver;
+mod sim_election;
 #[cfg(feature = "replicated_log")]
 mod sim_log;
 #[cfg(feature = "replicated_log")]
