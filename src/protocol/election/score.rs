@@ -22,7 +22,7 @@ pub fn score(sample: &LoadSample, active_tasks: u32) -> Option<f64> {
     let LoadSample { cpu_percent: cpu, memory_percent: memory } = *sample;
     let percentage = |value: f64| (0.0..=100.0).contains(&value); // not so for NaN
     let tasks = (f64::from(active_tasks) / 10.0).min(1.0) * 100.0;
-    (percentage(cpu) && percentage(memory)).then(|| 0.5 * cpu + 0.3 * tasks + 0.2 * memory)
+    (percentage(cpu) && percentage(memory)).then_some(0.5 * cpu + 0.3 * tasks + 0.2 * memory)
 }
 
 /// A score in tenths of a point: what is kept and travels.

@@ -1,12 +1,10 @@
 //! Planted bugs that the models must catch, and what it takes.
 
 use super::checked::{AGREEMENT, Checked, NO_CREATION, NO_DUPLICATION, ORDER, UNIFORM_AGREEMENT, VALIDITY, check};
-use super::election::Elections;
 use super::link::{Links, PROMISES};
 use super::scope::Scope;
 use crate::mutants::Row;
 use nodewright::protocol::delivery::{Delivery, Mutant};
-use nodewright::protocol::election::{self, Mode};
 use nodewright::protocol::link;
 
 /// Every planted bug in a scope in which it shows, with the property it breaks.
@@ -40,19 +38,7 @@ pub fn rows() -> Vec<Row> {
         .collect();
     rows.push(link("link: no duplication", PROMISES[0], link::Mutant::DedupeDropped, 0));
     rows.push(link("link: no creation", PROMISES[1], link::Mutant::IncarnationForgotten, 1));
-    let textbook = Elections::of(Mode::Textbook);
-    rows.push(election("election: one leader an epoch", 0, election::Mutant::EpochReused, textbook.clone()));
-    rows.push(election("election: epochs only rise", 1, election::Mutant::EpochNotPersisted, textbook.clone()));
-    rows.push(election("election: epochs only rise", 1, election::Mutant::OldCoordinatorAccepted, textbook));
     rows
-}
-
-fn election(property: &'static str, promise: usize, mutant: election::Mutant, scope: Elections) -> Row {
-    let properties = &super::election::PROMISES[promise..=promise];
-    let model = Elections { mutant: Some(mutant), properties, ..scope };
-    let outcome = check(&format!("election with {mutant:?}"), &model, None);
-    let Some((_, way)) = outcome.found else { panic!("{property} holds in the model of {mutant:?}") };
-    row(property, format!("election: {mutant:?}"), outcome.states, way.len())
 }
 
 fn delivery(property: &'static str, promise: &'static str, mutant: Mutant, scope: Scope) -> Row {
