@@ -36,6 +36,15 @@ pub(crate) enum What {
         /// What happened to it.
         standing: Standing,
     },
+    /// A leader was elected, where the node has an election.
+    Leader {
+        /// Its node's id.
+        leader: String,
+        /// Its life.
+        incarnation: u64,
+        /// The number of its epoch.
+        epoch: u64,
+    },
     /// How far it has come.
     Status {
         /// Own broadcasts.
@@ -76,6 +85,9 @@ impl Report {
                     Standing::Left => (Paint::Dim, "saw the leave of"),
                 };
                 format!("{} {peer} (life {incarnation})", terminal.paint(paint, word))
+            }
+            What::Leader { leader, incarnation, epoch } => {
+                format!("{} {leader} (life {incarnation}) in epoch {epoch}", terminal.paint(Paint::Green, "led by"))
             }
             What::Status { broadcasts, delivered, pending } => {
                 format!("broadcast {broadcasts}, delivered {delivered}, {pending} on their way")

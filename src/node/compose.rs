@@ -14,6 +14,7 @@ use crate::component::{
 };
 use crate::protocol::clock::{Clocks, LamportClock, VectorTime};
 use crate::protocol::delivery::{self, Broadcast, Delivery};
+use crate::protocol::election::{self, Election, Mode};
 use crate::protocol::failure_detector::{self, Detector};
 use crate::protocol::link;
 use crate::protocol::membership::{self, Membership};
@@ -94,6 +95,7 @@ impl Node {
         parts.extend(self.detectors.iter().map(|(config, call)| self.detector_part(*config, call)));
         parts.extend(self.deliveries.iter().map(|(delivery, call)| self.delivery_part(*delivery, call, &clocks)));
         parts.extend(self.log_parts());
+        parts.extend(self.election_part());
         parts.extend(self.lamport_clock.then(|| lamport_part(&clocks)));
         parts.extend(self.vector_clock.then(|| vector_part(&clocks)));
         parts.extend(self.own.iter().cloned());
@@ -166,6 +168,27 @@ impl Node {
         Vec::new()
     }
 
+    fn election_part(&self) -> Option<Part> {
+        let (_, call) = self.election.as_ref()?;
+        let config = self.election_config();
+        Some(Part::new(Factory::new(move || Election::new(config)), call))
+    }
+
+    /// Safe mode where there is a log, unless a minority may have a leader.
+    fn election_config(&self) -> election::Config {
+        let timeout = self.settings.election_timeout;
+        let safe = self.log.is_some() && !self.allow_minority;
+        election::Config {
+            by: self.election.as_ref().map(|(by, _)| *by).unwrap_or_default(),
+            mode: if safe { Mode::Safe } else { Mode::Textbook },
+            timeout,
+            start_delay: timeout / 8,
+            lease: timeout * 3 / 4,
+            pre_emption: self.settings.election_pre_emption,
+            ..election::Config::default()
+        }
+    }
+
     /// Manifests state memory for the usual window; this node's may differ.
     fn state_memory(&self, plan: &mut Plan, clocks: &Clocks) {
         let peers = plan.peers;
@@ -234,6 +257,14 @@ impl Node {
                 problem,
                 ".exclude_after(Duration::from_secs(30))",
             );
+        }
+        if let Some(problem) = self.election_config().fault() {
+            let call = format!(".election_timeout({:?})", self.settings.election_timeout);
+            bad(call, problem, ".election_timeout(Duration::from_secs(2))");
+        }
+        if self.allow_minority && self.election.is_none() {
+            let problem = "no leader is elected here, so there is nothing to allow".to_string();
+            bad(".allow_minority()".into(), problem, ".has_election(By::Id)");
         }
         let listed = self.peers.len();
         if listed > self.most_peers + 1 {

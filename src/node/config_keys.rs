@@ -3,6 +3,7 @@
 
 use super::Node;
 use crate::protocol::delivery::Delivery;
+use crate::protocol::election::By;
 use std::time::Duration;
 use toml::Value;
 
@@ -21,6 +22,8 @@ pub(super) enum Shape {
     /// A table with these durations.
     Times(&'static [&'static str]),
     Phi,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
 }
 
 /// A key.
@@ -52,6 +55,7 @@ impl Shape {
                 let fields: Vec<_> = names.iter().map(|name| format!("{name} = \"5s\"")).collect();
                 format!("{{ {} }}", fields.join(", "))
             }
+            Shape::Choice(of) => format!("one of \"{}\"", of.join("\", \"")),
             Shape::Phi => "{ threshold = 8.0, period = \"200ms\" }".into(),
         }
     }
@@ -66,6 +70,7 @@ impl Shape {
             Shape::Bytes => "\"4MiB\"".into(),
             Shape::Flag => "true".into(),
             Shape::Time => "\"30s\"".into(),
+            Shape::Choice(of) => format!("\"{}\"", of[0]),
             Shape::List(of) => format!("[\"{of}\"]"),
             Shape::Deliveries => "[\"uniform.causal\"]".into(),
             Shape::Times(_) | Shape::Phi => self.accepts(),
@@ -83,7 +88,7 @@ impl Shape {
         };
         let as_text = || Value::String(text.to_string());
         match self {
-            Shape::Name | Shape::Text(_) | Shape::Time => as_text(),
+            Shape::Name | Shape::Text(_) | Shape::Time | Shape::Choice(_) => as_text(),
             Shape::List(_) | Shape::Deliveries if !text.trim_start().starts_with('[') => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
                 Value::Array(items.map(|item| Value::String(item.to_string())).collect())
@@ -159,6 +164,14 @@ fn with<T>(node: Node, value: Option<T>, call: impl FnOnce(Node, T) -> Node) -> 
 
 fn flag(node: Node, value: &Value, call: impl FnOnce(Node) -> Node) -> Result<Node, Box<Node>> {
     with(node, value.as_bool(), |node, set| if set { call(node) } else { node })
+}
+
+fn elected_by(value: &Value) -> Option<By> {
+    match value.as_str()? {
+        "id" => Some(By::Id),
+        "load" => Some(By::Load),
+        _ => None,
+    }
 }
 
 fn deliveries(value: &Value) -> Option<Vec<Delivery>> {
@@ -292,6 +305,18 @@ pub(super) const KEYS: &[Key] = keys! {
     http_token_file Shape::Text("http.token"), None,
         "The token that each HTTP request has to carry, one line of a file.",
         |node, value| with(node, value.as_str(), http_token_file);
+    has_election Shape::Choice(&["id", "load"]), None,
+        "Elects one leader, by the highest id or by the least load; safe over a replicated log. The same on all voters.",
+        |node, value| with(node, elected_by(value), Node::has_election);
+    allow_minority Shape::Flag, Some("false"),
+        "Whoever is left leads, although there is a log: one leader a side in a partition. Needs has_election.",
+        |node, value| flag(node, value, Node::allow_minority);
+    election_timeout Shape::Time, Some("\"2s\""),
+        "Unit of an election; about as long as the detector takes to suspect. At least 40ms.",
+        |node, value| with(node, duration(value), Node::election_timeout);
+    election_pre_emption Shape::Flag, Some("false"),
+        "A much better node may displace a leader that is up, late and seldom.",
+        |node, value| flag(node, value, Node::election_pre_emption);
     has_lamport_clock Shape::Flag, Some("false"),
         "Stamps deliveries with Lamport times.",
         |node, value| flag(node, value, Node::has_lamport_clock);

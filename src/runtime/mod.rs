@@ -28,6 +28,7 @@ mod handle;
 mod incarnation;
 mod letters;
 mod live;
+mod load;
 mod mailbox;
 mod network;
 mod node;

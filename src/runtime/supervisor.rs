@@ -62,6 +62,8 @@ const BIND_WITHIN: Duration = Duration::from_secs(10);
 struct Begun {
     live: Arc<Live>,
     threads: Vec<JoinHandle<()>>,
+    /// What measures the machine's load, where a component wants it.
+    load: Option<JoinHandle<()>>,
 }
 
 pub(super) struct Supervisor {
@@ -156,7 +158,7 @@ impl Supervisor {
             mailbox.queue(Item::Started(live.boot.clone()));
         }
         live.record(What::Started { name: self.node.options.name.to_string(), voter });
-        let mut begun = Begun { live: live.clone(), threads: Vec::new() };
+        let mut begun = Begun { live: live.clone(), threads: Vec::new(), load: None };
         // Closed when the components may run.
         let (gate, closed) = flume::bounded::<()>(0);
         for (index, factory) in self.node.stack.factories.iter().enumerate() {
@@ -188,6 +190,14 @@ impl Supervisor {
                     end(begun, false);
                     return Err(error.into());
                 }
+            }
+        }
+        match super::load::start(&live) {
+            Ok(load) => begun.load = load,
+            Err(error) => {
+                drop(gate);
+                end(begun, false);
+                return Err(StartError::Thread(error));
             }
         }
         drop(gate);
@@ -250,13 +260,13 @@ impl Supervisor {
     /// it has handled what came before.
     fn stop(&self, begun: Begun) {
         self.node.set_now(Now::Stopped);
-        let Begun { live, mut threads } = begun;
+        let Begun { live, mut threads, load } = begun;
         while let Some(thread) = threads.pop() {
             live.mailboxes[threads.len()].queue(Item::Stop);
             // Its panics are caught inside.
             let _ = thread.join();
         }
-        end(Begun { live: live.clone(), threads }, true);
+        end(Begun { live: live.clone(), threads, load }, true);
         live.record(What::Stopped);
     }
 }
@@ -265,7 +275,7 @@ fn end(begun: Begun, leaving: bool) {
     begun.live.end();
     begun.live.network().stop(leaving);
     begun.live.close_streams();
-    for thread in begun.threads {
+    for thread in begun.threads.into_iter().chain(begun.load) {
         // Its panics are caught inside.
         let _ = thread.join();
     }

@@ -11,6 +11,7 @@
 //! | `delivery` | each rung of the ladder under all faults, on whole stacks |
 //! | `core` | the same rungs alone, over perfect queues, with a scripted detector: many seeds |
 //! | `detector` | detectors and membership |
+//! | `election` | one leader, in textbook and in safe mode |
 //! | `link` | perfect links between lives |
 //! | `recorded` | runs that were recorded, judged by the same properties |
 //! | `log` | the replicated log on faulty disks |
@@ -25,6 +26,7 @@ mod delivery;
 mod detector;
 #[cfg(feature = "documents")]
 mod documents;
+mod election;
 mod link;
 #[cfg(feature = "replicated_log")]
 mod log;
@@ -93,6 +95,7 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(core::scenarios());
     all.extend(detector::scenarios());
     all.extend(link::scenarios());
+    all.extend(election::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(log::scenarios());
     #[cfg(feature = "documents")]

@@ -125,12 +125,10 @@ impl World {
         for factory in &node.stack.factories {
             let manifest = factory.manifest();
             let component = factory.make(self.rng.u64(..));
-            cells.push(cell(
-                manifest.kind(),
-                manifest.hears.clone(),
-                manifest.wants_credit,
-                Body::Component(component),
-            ));
+            let mut cell =
+                cell(manifest.kind(), manifest.hears.clone(), manifest.wants_credit, Body::Component(component));
+            cell.wants_load = manifest.wants_load;
+            cells.push(cell);
         }
         if !cells.iter().any(|cell| cell.kind == Kind::of(APP)) {
             cells.push(cell(Kind::of(APP), Vec::new(), false, Body::App(Box::default())));
@@ -142,7 +140,18 @@ impl World {
         for cell in 0..self.nodes[at].cells.len() {
             self.hand(at, cell, Item::Started(Boot { me: life, name: name.clone(), voters, voter }));
         }
+        self.hand_load(at);
         self.connect_all(at);
+    }
+
+    /// Tells a node's load to those of its components that want it.
+    pub(super) fn hand_load(&mut self, at: usize) {
+        let Some(load) = self.nodes[at].load else { return };
+        for cell in 0..self.nodes[at].cells.len() {
+            if self.nodes[at].cells[cell].wants_load {
+                self.hand(at, cell, Item::Load(load));
+            }
+        }
     }
 
     /// Puts an item into a mailbox.
@@ -306,6 +315,7 @@ fn cell(kind: Kind, hears: Vec<crate::event::EventType>, wants_credit: bool, bod
         scheduled: false,
         hears,
         wants_credit,
+        wants_load: false,
         timers: Vec::new(),
         disk_free_at: Time::ZERO,
     }

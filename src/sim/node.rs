@@ -5,7 +5,7 @@ use super::app::App;
 use super::disk::Storage;
 use super::queue::Event;
 use super::stream::Streams;
-use crate::component::{AnyComponent, Erased, Item, ReplyTo, Stack, TimerId};
+use crate::component::{AnyComponent, Erased, Item, LoadSample, ReplyTo, Stack, TimerId};
 use crate::error::{CallError, Fault};
 use crate::event::{AnyEvent, EventType};
 use crate::id::{Kind, Life, NodeId};
@@ -35,6 +35,7 @@ pub(super) struct Cell {
     pub(super) scheduled: bool,
     pub(super) hears: Vec<EventType>,
     pub(super) wants_credit: bool,
+    pub(super) wants_load: bool,
     /// Timers that are set, by the node's clock.
     pub(super) timers: Vec<(TimerId, Time)>,
     /// When the disk has finished what was asked so far.
@@ -70,6 +71,8 @@ pub(super) struct Node {
     pub(super) hung: bool,
     /// To crash between two effects of its next step.
     pub(super) doomed: bool,
+    /// The load of its machine, as the test has it; outlives lives.
+    pub(super) load: Option<LoadSample>,
     /// How far its clock has jumped, in nanoseconds.
     pub(super) skew: u64,
     pub(super) cells: Vec<Cell>,
@@ -106,6 +109,7 @@ impl Node {
             held_frames: 0,
             hung: false,
             doomed: false,
+            load: None,
             skew: 0,
             cells: Vec::new(),
             sides: Vec::new(),

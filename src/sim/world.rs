@@ -8,7 +8,7 @@ use super::queue::Queue;
 use super::recorder::Recorder;
 use super::trace::{Trace, What};
 use crate::codec::BatchBuilder;
-use crate::component::{Erased, Inspection, Item, Progress, ReplyTo, Stack, Target, Token};
+use crate::component::{Erased, Inspection, Item, LoadSample, Progress, ReplyTo, Stack, Target, Token};
 use crate::envelope::Content;
 use crate::error::{CallError, Fault};
 use crate::event::Event;
@@ -152,6 +152,16 @@ impl World {
         self.ensure_started();
         if let Some(app) = self.app(node) {
             app.slowness = slowness;
+        }
+    }
+
+    /// The machine of `node` has this load from now on: components that want it
+    /// (manifest `wants_load`) are told now, and at the start of every later life.
+    /// A test scripts it, or draws it from [`World::rng`].
+    pub fn set_load(&mut self, node: NodeIndex, load: LoadSample) {
+        self.nodes[node.0].load = Some(load);
+        if self.started {
+            self.hand_load(node.0);
         }
     }
 

@@ -22,6 +22,8 @@ mod contract_raft;
 mod contract_stream;
 mod diagram;
 mod disk_conformance;
+#[cfg(feature = "cli")]
+mod election_mesh;
 mod examples;
 #[cfg(feature = "cli")]
 mod faulty_links;
@@ -46,6 +48,7 @@ mod sim_detector;
 #[cfg(feature = "documents")]
 mod sim_documents;
 mod sim_driver;
+mod sim_election;
 #[cfg(feature = "replicated_log")]
 mod sim_log;
 #[cfg(feature = "replicated_log")]

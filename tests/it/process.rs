@@ -86,7 +86,7 @@ impl Process {
 
     /// Reads what it prints until a line is as wanted.
     #[track_caller]
-    pub(crate) fn wait_for(&self, what: &str, holds: impl Fn(&Value) -> bool) {
+    pub(crate) fn wait_for(&self, what: &str, mut holds: impl FnMut(&Value) -> bool) {
         let deadline = Instant::now() + DEADLINE;
         loop {
             match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

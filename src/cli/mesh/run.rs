@@ -278,6 +278,7 @@ impl Run<'_> {
                 (node.broadcasts, node.delivered) = (*broadcasts, *delivered);
             }
             What::Quiet { .. } => node.quiet = true,
+            What::Leader { .. } => {}
             What::Stopped => node.stopped = true,
         }
         report.at_ms = self.elapsed_ms();

@@ -15,6 +15,7 @@ use super::values::duration;
 use crate::id::NodeId;
 use crate::node::{Config, MessageType, Node, StartError};
 use crate::protocol::delivery::{Delivery, Guarantee};
+use crate::protocol::election::LeaderElected;
 use crate::protocol::membership::View;
 use broadcaster::Broadcaster;
 use orders::Order;
@@ -187,6 +188,11 @@ fn watched(node: Node, session: &Arc<Session>, delivery: Delivery) -> Node {
         if let Some(member) = own {
             entered.enter(member.life, view.configured);
         }
+    });
+    let led = session.clone();
+    node = node.on_event(move |elected: &LeaderElected| {
+        let (leader, epoch) = (elected.leader, elected.epoch.number);
+        led.report(What::Leader { leader: leader.node.to_string(), incarnation: leader.incarnation.0, epoch });
     });
     let recorded = session.clone();
     node = node.on_receive_message(message_type(delivery), move |incoming| recorded.delivered(incoming));

@@ -13,6 +13,7 @@ use super::services::Handlers;
 use crate::component::{Manifest, Part, WiringFault};
 use crate::id::NodeId;
 use crate::protocol::delivery::Delivery;
+use crate::protocol::election::By;
 use crate::protocol::failure_detector;
 use crate::transport::PeerAddr;
 use crate::transport::keys::{ClusterSecret, PublicKey};
@@ -50,6 +51,10 @@ pub struct Node {
     pub(in crate::node) documents: DocumentsAsked,
     #[cfg(feature = "http")]
     pub(in crate::node) http: super::http::Asked,
+    /// By what its leader is elected, and the call that says so.
+    pub(in crate::node) election: Option<(By, String)>,
+    /// Whether a minority may have a leader, although there is a log.
+    pub(in crate::node) allow_minority: bool,
     pub(in crate::node) lamport_clock: bool,
     pub(in crate::node) vector_clock: bool,
     pub(in crate::node) own: Vec<Part>,
@@ -106,6 +111,8 @@ impl Node {
             documents: DocumentsAsked::default(),
             #[cfg(feature = "http")]
             http: super::http::Asked::default(),
+            election: None,
+            allow_minority: false,
             lamport_clock: false,
             vector_clock: false,
             own: Vec::new(),

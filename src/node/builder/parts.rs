@@ -2,6 +2,7 @@
 
 use super::Node;
 use crate::protocol::delivery::Delivery;
+use crate::protocol::election::By;
 use crate::protocol::failure_detector;
 use std::time::Duration;
 
@@ -257,6 +258,58 @@ impl Node {
     #[cfg(feature = "http")]
     pub fn http_token(mut self, token: crate::http::Token) -> Self {
         self.http.token = Some(token);
+        self
+    }
+
+    // The election of a leader
+
+    /// One of the voters leads, the same for all: elected by Bully, by id (the
+    /// highest wins) or by load (the least loaded wins; needs the crate's feature
+    /// `load`, which is on by default). The same on all voters.
+    ///
+    /// Over a replicated log (*safe mode*): at most one leader an
+    /// [`Epoch`](crate::protocol::election::Epoch), under any fault, and none
+    /// without a majority. Without one (*textbook mode*): whoever is left leads, so
+    /// there is one a side in a partition. Every change is told by
+    /// [`LeaderElected`](crate::protocol::election::LeaderElected); receivers of a
+    /// leader's commands refuse lower epochs by a
+    /// [`Fence`](crate::protocol::election::Fence).
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use nodewright::protocol::election::{By, LeaderElected};
+    ///
+    /// let node = Node::new("alpha", 0, 5)
+    ///     .has_election(By::Id)
+    ///     .on_event::<LeaderElected>(|it| println!("{} leads in epoch {}", it.leader, it.epoch));
+    /// let plan = node.plan().expect("all that it needs has a default").to_string();
+    /// assert!(plan.contains("textbook mode"), "there is no log: {plan}");
+    /// ```
+    pub fn has_election(mut self, by: By) -> Self {
+        let call = format!(".has_election(By::{by:?})");
+        if self.election.as_ref().is_some_and(|(other, _)| *other != by) {
+            self.bad(&call, "the leader is elected by id or by load, not by both", "keep one of the two calls");
+        }
+        if by == By::Load && cfg!(not(feature = "load")) {
+            self.bad(&call, "this program was built without measuring load", "build it with the feature `load`");
+        }
+        self.election = Some((by, call));
+        self
+    }
+
+    /// Whoever is left leads, although there is a log: election in textbook mode.
+    /// A minority that is cut off has a leader of its own.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    /// use nodewright::protocol::election::By;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_replicated_log("data/alpha").has_election(By::Id).allow_minority();
+    /// # #[cfg(feature = "replicated_log")]
+    /// assert!(node.plan().expect("complete").to_string().contains("textbook mode"));
+    /// ```
+    pub fn allow_minority(mut self) -> Self {
+        self.allow_minority = true;
         self
     }
 

@@ -59,7 +59,7 @@ impl Election {
         if !self.voter {
             return;
         }
-        let rank = self.rank(number, cx);
+        let (number, rank) = self.rank(number, cx);
         if self.config.by == By::Load && rank.bucket.is_none() || !self.may_claim() {
             // no candidate, or not ready: the others are left to it
             self.phase = Phase::Resting;
@@ -84,15 +84,16 @@ impl Election {
         cx.set_timer(Timer::Decide, self.config.answer_within());
     }
 
-    /// This node's rank in the election of this number.
-    fn rank(&mut self, number: u64, cx: Cx<'_, '_>) -> Rank {
+    /// This node's rank in the election of this number, or in a newer one that it
+    /// knows of.
+    fn rank(&mut self, number: u64, cx: Cx<'_, '_>) -> (u64, Rank) {
         let now = self.score.map(score::bucket);
-        let frozen = self.frozen.bucket(number, now);
+        let (number, frozen) = self.frozen.bucket(number, now);
         let bucket = if self.config.mutant == Some(Mutant::ScoreNotFrozen) { now } else { frozen };
         if self.config.traced {
             cx.publish(ElectionRank { number, bucket });
         }
-        Rank { bucket, id: self.me.node }
+        (number, Rank { bucket, id: self.me.node })
     }
 
     /// Somebody seeks to lead.
@@ -111,7 +112,7 @@ impl Election {
         if self.config.by == By::Load && self.score.is_none() {
             return;
         }
-        let mine = self.rank(number, cx);
+        let (newest, mine) = self.rank(number, cx);
         let is_better = mine.is_better(&rank, self.config.by);
         if is_better {
             cx.send(To::Life(from), Lane::Control, &Message::Answer { number });
@@ -121,7 +122,7 @@ impl Election {
             Phase::Asking { number: mine } | Phase::Waiting { number: mine } if mine >= number => {}
             _ if is_better => {
                 cx.cancel_timer(&Timer::Begin);
-                self.begin(number, challenge, cx);
+                self.begin(newest, challenge, cx);
             }
             // the other's turn: if nothing comes of it, this node seeks again
             _ => self.wait(number, cx),
@@ -194,10 +195,16 @@ impl Election {
             self.counts.junk += 1;
             return;
         }
-        let highest = self.known.map(|known| known.epoch).max(self.disk.adopting());
+        let highest = self.known.map(|known| known.epoch).max(self.disk.adopting()).max(self.disk.written());
         if Some(epoch) < highest && self.config.mutant != Some(Mutant::OldCoordinatorAccepted) {
             self.counts.refused += 1;
-            return self.show(To::Life(from), Lane::Control, cx); // if this one leads, it steps down
+            if self.is_led() {
+                return self.show(To::Life(from), Lane::Control, cx); // if this one leads, that one steps down
+            }
+            if let Some(epoch) = highest.filter(|_| !self.is_safe()) {
+                cx.send(To::Life(from), Lane::Control, &Message::Outdated { epoch });
+            }
+            return;
         }
         if self.known.is_some_and(|known| known.epoch == epoch && known.life == from) {
             // it is up: whoever seeks to follow it has no cause to
@@ -207,6 +214,15 @@ impl Election {
             self.weigh(score, cx);
         } else if self.disk.adopting() != Some(epoch) {
             self.adopt(epoch, from, cx);
+        }
+    }
+
+    /// Somebody cannot follow this leader: it was in a higher epoch, of which this
+    /// one knows nothing. In safe mode the map would tell.
+    pub(super) fn outdated(&mut self, epoch: Epoch, cx: Cx<'_, '_>) {
+        let lower = self.known.is_some_and(|known| known.epoch < epoch);
+        if self.leads(cx.now()) && lower && !self.is_safe() && self.phase == Phase::Resting {
+            self.claim(epoch.number.min(NUMBER_MAX - 2) + 1, cx);
         }
     }
 

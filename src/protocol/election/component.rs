@@ -281,6 +281,7 @@ impl Election {
                 self.election(from, number, rank, challenge, cx);
             }
             Message::Answer { number } if peer.voter => self.answer(number, cx),
+            Message::Outdated { epoch } if peer.voter => self.outdated(epoch, cx),
             _ => self.counts.junk += 1, // a listener has no say
         }
     }

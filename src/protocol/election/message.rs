@@ -29,6 +29,12 @@ pub enum Message {
         /// Its present load score in tenths of a point, if it has one.
         score: Option<u16>,
     },
+    /// To one that leads in a lower epoch: the sender has followed this one, and
+    /// has no leader. It can only follow a higher one.
+    Outdated {
+        /// The highest that it has followed, in this life or an earlier one.
+        epoch: Epoch,
+    },
 }
 
 /// What may be asked of an election.

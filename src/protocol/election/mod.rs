@@ -5,6 +5,8 @@
 //!   seeker <--- Answer(number) ------------ one that is better, and now seeks itself
 //!   winner ---- Coordinator(epoch) -------> all     nobody better answered in time
 //!   leader ---- Coordinator(epoch) -------> all     again and again: it still leads
+//!   leader <--- Outdated(epoch) ----------- one that followed a higher epoch, and lost
+//!                                           that leader: a higher one is begun
 //! ```
 //!
 //! Whoever suspects the leader, or knows none, seeks: after a random delay, so

@@ -38,12 +38,14 @@ pub(super) struct Frozen {
 }
 
 impl Frozen {
-    /// The bucket for the election of this number; `now` if it is a new one.
-    pub(super) fn bucket(&mut self, number: u64, now: Option<u8>) -> Option<u8> {
+    /// The number of the election in which this node takes part, and its bucket
+    /// there; `now` if it is a new one. It takes part in none that is older than
+    /// one that it knows.
+    pub(super) fn bucket(&mut self, number: u64, now: Option<u8>) -> (u64, Option<u8>) {
         if number > self.number {
             *self = Frozen { number, bucket: now };
         }
-        self.bucket
+        (self.number, self.bucket)
     }
 }
 
@@ -64,9 +66,9 @@ mod tests {
     #[test]
     fn a_score_is_frozen_for_its_election() {
         let mut frozen = Frozen::default();
-        assert_eq!(frozen.bucket(3, Some(4)), Some(4));
-        assert_eq!(frozen.bucket(3, Some(9)), Some(4));
-        assert_eq!(frozen.bucket(2, Some(9)), Some(4), "one that is over begins no new one");
-        assert_eq!(frozen.bucket(4, Some(9)), Some(9));
+        assert_eq!(frozen.bucket(3, Some(4)), (3, Some(4)));
+        assert_eq!(frozen.bucket(3, Some(9)), (3, Some(4)));
+        assert_eq!(frozen.bucket(2, Some(9)), (3, Some(4)), "an older one is not taken part in again");
+        assert_eq!(frozen.bucket(4, Some(9)), (4, Some(9)));
     }
 }

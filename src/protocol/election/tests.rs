@@ -112,6 +112,18 @@ fn lower_epochs_are_refused_and_higher_ones_followed_once_they_are_written() {
 }
 
 #[test]
+fn a_leader_of_which_somebody_followed_a_higher_epoch_begins_one_above_it() {
+    let mut driven = node(Config::default());
+    driven.ended(life(3), EndedWhy::Left);
+    let did = driven.run_for(millis(1300));
+    written(&mut driven, &did);
+    assert!(driven.message(life(1), &Message::Outdated { epoch: of(1, 1) }, &[]).0.is_empty(), "it is lower");
+    let did = driven.message(life(1), &Message::Outdated { epoch: of(7, 3) }, &[]);
+    let did = written(&mut driven, &did);
+    assert_eq!(did.events::<LeaderElected>(), [LeaderElected { epoch: of(8, 2), leader: life(2) }]);
+}
+
+#[test]
 fn an_epoch_that_cannot_be_written_is_not_led_in_and_not_used_again() {
     let mut driven = node(Config::default());
     driven.ended(life(3), EndedWhy::Left);

@@ -56,6 +56,7 @@ mod best_effort;
 mod causal;
 #[expect(clippy::print_stdout, reason = "a check says what it looked at")]
 mod checked;
+mod election;
 mod fifo;
 mod link;
 pub mod mutants;
