@@ -14,6 +14,7 @@
 //! | `link` | perfect links between lives |
 //! | `recorded` | runs that were recorded, judged by the same properties |
 //! | `log` | the replicated log on faulty disks |
+//! | `map` | compare-and-set, reads and lists of the replicated map |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -25,6 +26,8 @@ mod detector;
 mod link;
 #[cfg(feature = "replicated_log")]
 mod log;
+#[cfg(feature = "replicated_log")]
+mod map;
 pub mod recorded;
 #[doc(hidden)]
 pub mod stacks;
@@ -92,6 +95,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(link::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(log::scenarios());
+    #[cfg(feature = "replicated_log")]
+    all.extend(map::scenarios());
     all
 }
 

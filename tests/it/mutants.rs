@@ -48,6 +48,7 @@ const PROPERTIES: &[&str] = &[
     "log: votes are kept",
     "log: terms only rise",
     "log: honest disks serve",
+    "map: linearizability",
 ];
 
 /// The property, the scenario of the simulator, its planted bug.
@@ -82,6 +83,9 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("log: terms only rise", "log", "term-forgotten"),
     ("log: honest disks serve", "log", "snapshot-unsynced"),
     ("log: durability", "log", "failed-sync-ignored"),
+    ("map: linearizability", "map", "lease-read"),
+    ("map: linearizability", "map", "conditions-ignored"),
+    ("map: linearizability", "map", "list-from-one"),
 ];
 
 /// Most seeds that a bug may take.
