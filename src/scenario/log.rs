@@ -33,7 +33,7 @@ struct Log;
 
 const CRASHING: &[FaultClass] = &[FaultClass::Crash];
 
-const GOALS: [Goal; 12] = [
+const GOALS: [Goal; 13] = [
     Goal { what: "log_leader", by: &[] },
     Goal { what: "acknowledged", by: &[] },
     Goal { what: "reads", by: &[] },
@@ -44,6 +44,7 @@ const GOALS: [Goal; 12] = [
     Goal { what: "writes lost", by: CRASHING },
     Goal { what: "disk errors", by: CRASHING },
     Goal { what: "disks wiped", by: CRASHING },
+    Goal { what: "members replaced", by: CRASHING },
     Goal { what: "all crashed at once", by: CRASHING },
     Goal { what: "partitions", by: &[FaultClass::Partition] },
 ];
@@ -178,6 +179,8 @@ struct Run<'a> {
     counts: Counts,
     /// Nodes whose disk was wiped.
     wiped: Vec<NodeIndex>,
+    /// A node that is being removed.
+    leaving: Option<NodeIndex>,
 }
 
 impl<'a> Run<'a> {
@@ -190,7 +193,7 @@ impl<'a> Run<'a> {
         let drawn = faults(setup, &mut drawn);
         world.run_for(millis(4000));
         world.set_faults(drawn);
-        Run { setup, world, operations: Vec::new(), next: 1, counts: Counts::new(), wiped: Vec::new() }
+        Run { setup, world, operations: Vec::new(), next: 1, counts: Counts::new(), wiped: Vec::new(), leaving: None }
     }
 
     fn chaos(&mut self) {
@@ -207,8 +210,10 @@ impl<'a> Run<'a> {
             match self.world.rng().u32(0..24) {
                 0 if crashes => self.crash_all(),
                 1 if crashes => self.wipe(),
+                2 if crashes => self.remove(),
                 _ => {}
             }
+            self.replace();
         }
         self.world.heal();
         for node in self.world.all() {
@@ -232,6 +237,40 @@ impl<'a> Run<'a> {
             self.wiped.push(node);
             self.world.crash(node);
             self.world.restart_with(node, DiskKept::Nothing);
+        }
+    }
+
+    /// One node is to leave the group; its disk will be wiped.
+    fn remove(&mut self) {
+        let (leaving, by) = (self.world.rng().usize(0..self.setup.nodes), self.world.rng().usize(0..self.setup.nodes));
+        if self.wiped.is_empty() && self.setup.nodes >= 3 {
+            self.wiped.push(NodeIndex(leaving));
+            self.leaving = Some(NodeIndex(leaving));
+            let node = self.world.life(NodeIndex(leaving)).node;
+            let call = Call::Remove { node, within: millis(3000) };
+            self.world.call(NodeIndex(by), Kind::of(NAME), Box::new(call), millis(4000));
+        }
+    }
+
+    /// A node that has left comes back with an empty disk.
+    fn replace(&mut self) {
+        let Some(leaving) = self.leaving else { return };
+        let node = self.world.life(leaving).node;
+        for other in self.world.all().filter(|other| *other != leaving) {
+            if !self.world.is_up(other) {
+                continue;
+            }
+            let status = self.world.ask::<Status>(other, Kind::of(NAME), Call::Status, millis(20));
+            let members = status.iter().flat_map(|status| status.voters.iter().chain(&status.learners));
+            // what a replica has applied is so, however long ago
+            let (known, there) = members.fold((false, false), |(_, there), it| (true, there || it.node == node));
+            if known && !there {
+                self.leaving = None;
+                self.counts.insert("members replaced", 1);
+                self.world.crash(leaving);
+                self.world.restart_with(leaving, DiskKept::Nothing);
+                return;
+            }
         }
     }
 
@@ -291,6 +330,7 @@ impl<'a> Run<'a> {
             for node in &nodes {
                 self.world.restart(*node, true); // nodes that gave up are started again
             }
+            self.replace();
             whole = self.is_whole(&nodes);
             if whole {
                 break;

@@ -16,6 +16,7 @@
 //! | `recorded` | runs that were recorded, judged by the same properties |
 //! | `log` | the replicated log on faulty disks |
 //! | `documents` | the document store on it: users, sessions, watches, pages |
+//! | `map` | compare-and-set, reads and lists of the replicated map |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -30,6 +31,8 @@ mod election;
 mod link;
 #[cfg(feature = "replicated_log")]
 mod log;
+#[cfg(feature = "replicated_log")]
+mod map;
 pub mod recorded;
 #[doc(hidden)]
 pub mod stacks;
@@ -100,6 +103,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(log::scenarios());
     #[cfg(feature = "documents")]
     all.extend(documents::scenarios());
+    #[cfg(feature = "replicated_log")]
+    all.extend(map::scenarios());
     all
 }
 

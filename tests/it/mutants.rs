@@ -70,6 +70,7 @@ const PROPERTIES: &[&str] = &[
     "documents: equal states",
     #[cfg(feature = "documents")]
     "documents: honest disks serve",
+    "map: linearizability",
 ];
 
 /// The property, the scenario of the simulator, its planted bug.
@@ -129,6 +130,9 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("documents: equal states", "documents", "one-replica-differs"),
     #[cfg(feature = "documents")]
     ("documents: honest disks serve", "documents", "snapshot-unsynced"),
+    ("map: linearizability", "map", "lease-read"),
+    ("map: linearizability", "map", "conditions-ignored"),
+    ("map: linearizability", "map", "list-from-one"),
 ];
 
 /// Most seeds that a bug may take.

@@ -93,6 +93,43 @@ fn broadcasts_come_in_one_order_and_again_in_the_next_life_of_all() {
 }
 
 #[test]
+fn a_leader_that_is_removed_hands_over_and_its_node_returns_as_another_replica() {
+    let dirs = Directories::new();
+    let (nodes, heard) = group(&dirs);
+    nodes[0].broadcast(Delivery::Total, "with it").expect("composed").wait(DEADLINE).expect("delivered");
+    let end = Instant::now() + DEADLINE;
+    let (leader, before) = loop {
+        let leads = nodes.iter().map(|node| node.log_status().ok().filter(|status| status.leads));
+        if let Some((at, Some(status))) = leads.enumerate().find(|(_, status)| status.is_some()) {
+            break (at, status.replica);
+        }
+        assert!(Instant::now() < end, "nobody leads");
+    };
+    let others = [(leader + 1) % 3, (leader + 2) % 3];
+    let other = &nodes[others[0]];
+    other.log_remove(nodes[leader].life().node, DEADLINE).expect("removed");
+    other.broadcast(Delivery::Total, "without it").expect("composed").wait(DEADLINE).expect("delivered");
+    for at in others {
+        assert_eq!(wait_for(&heard[at], 2, &nodes), ["with it", "without it"]);
+    }
+    nodes.iter().for_each(Running::stop);
+    std::fs::remove_dir_all(dirs.0.join(NAMES[leader])).expect("removed");
+
+    let (nodes, _) = group(&dirs);
+    let end = Instant::now() + DEADLINE;
+    loop {
+        let status = nodes[leader].log_status().expect("it runs");
+        if status.voters.len() == 3 && status.voters.iter().any(|voter| voter.replica == status.replica) {
+            assert_ne!(status.replica, before);
+            break;
+        }
+        assert!(Instant::now() < end, "{status:?}: {:?}", nodes[leader].inspect());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    nodes.iter().for_each(Running::stop);
+}
+
+#[test]
 fn total_order_without_a_log_is_a_fault_with_the_line_that_mends_it() {
     let asked = Node::new("alpha", 0, 5).has_delivery(Delivery::Total);
     let heard = Node::new("alpha", 0, 5).on_receive_message(MessageType::TotalOrderDelivery, |_| {});

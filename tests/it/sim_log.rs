@@ -7,7 +7,7 @@ use nodewright::protocol::replicated_log::{
     Call, Config, LogLeader, Mutant, NAME, Proposed, ReplicatedLog, SnapshotInstalled, Status, Unusable,
 };
 use nodewright::scenario;
-use nodewright::sim::{DiskFault, DiskKept, NodeIndex, Setup, World, seeds};
+use nodewright::sim::{DiskFault, DiskFaults, DiskKept, Faults, NodeIndex, Setup, Spell, World, seeds};
 use std::time::Duration;
 
 const NODES: [NodeIndex; 3] = [NodeIndex(0), NodeIndex(1), NodeIndex(2)];
@@ -173,7 +173,8 @@ fn without_a_majority_nothing_is_done_and_that_is_told_apart() {
 /// A group of one, whose disk is to fail; its machine holds nothing.
 fn alone(seed: u64, mutant: Option<Mutant>) -> World {
     let mut world = World::new(seed);
-    let config = move || Config { mutant, ..Config::default() }.machine(Kind(5), || Box::new(Null));
+    let config =
+        move || Config { mutant, segment_bytes: 4096, ..Config::default() }.machine(Kind(5), || Box::new(Null));
     world.add_node("alpha", Stack { factories: vec![Factory::new(move || ReplicatedLog::new(config()))] });
     world.run_for(seconds(4));
     world
@@ -182,7 +183,8 @@ fn alone(seed: u64, mutant: Option<Mutant>) -> World {
 /// Proposes at the one node while its disk fails; says whether that was
 /// acknowledged.
 fn proposed(world: &mut World) -> bool {
-    let propose = Call::Propose { channel: Kind(5), command: "x".into(), key: None, within: seconds(1) };
+    let command = vec![b'x'; 700].into(); // a few of them fill a segment
+    let propose = Call::Propose { channel: Kind(5), command, key: None, within: seconds(1) };
     matches!(world.ask::<Proposed>(NODES[0], log(), propose, seconds(2)), Ok(Ok(_)))
 }
 
@@ -201,6 +203,30 @@ fn an_acknowledgement_never_follows_a_failed_write_or_sync_and_the_replica_stops
     let mut world = alone(0, Some(Mutant::FailedSyncIgnored));
     world.fail_next_disk(NODES[0], log(), DiskFault::Sync);
     assert!(proposed(&mut world), "the planted bug is seen by this test");
+}
+
+#[test]
+fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
+    let mut world = alone(1, None);
+    assert!(proposed(&mut world));
+    let before = status(&mut world, NODES[0]).applied;
+    let full = Some(Spell { every: Duration::from_millis(50), lasting: seconds(3) });
+    world.set_faults(Faults { disk: DiskFaults { full, ..DiskFaults::none() }, down_max: 1, ..Faults::none() });
+    let mut acknowledged = 0;
+    for _ in 0..20 {
+        acknowledged += u64::from(proposed(&mut world));
+        world.run_for(Duration::from_millis(100));
+    }
+    world.heal();
+    world.run_for(seconds(10));
+    world.restart(NODES[0], true);
+    world.run_for(seconds(5));
+    world.crash(NODES[0]);
+    world.restart(NODES[0], true);
+    world.run_for(seconds(5));
+    assert!(world.counts().get("disk full").is_some_and(|count| *count > 0), "{:?}", world.counts());
+    assert!(status(&mut world, NODES[0]).applied >= before + acknowledged);
+    assert!(proposed(&mut world), "there is room again");
 }
 
 /// A machine that holds nothing.

@@ -324,6 +324,19 @@ fn transfers_are_atomic_reads_are_linearizable_and_watches_have_no_gap() {
     }
 }
 
+/// The shipped scenario, whose answers an order is searched for.
+#[test]
+fn what_users_are_told_is_linearizable() {
+    let scenario = nodewright::scenario::find("map").expect("shipped");
+    let goals: Vec<&str> = scenario.goals().iter().map(|goal| goal.what).collect();
+    let batch = seeds("sim_map::what_users_are_told_is_linearizable", 0..150).sometimes(&goals);
+    let run = batch.measures(Setup::default(), scenario.smallest()).explore(|setup| scenario.run(setup, None));
+    match run {
+        Ok(counts) => println!("{:?}", goals.iter().map(|goal| (goal, counts[goal])).collect::<Vec<_>>()),
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
 #[track_caller]
 fn check_caught(bug: Bug, properties: &[&str]) {
     let setup = Setup { nodes: 3, ..Setup::default() };

@@ -38,26 +38,35 @@
 //! | `wire` `members` `entry` | what travels |
 //! | `record` `wal` `recovery` `snapshot` | what is on the disk |
 //! | `machine` `state` | what is replicated |
-//! | `component` `boot` `pump` | a life of a replica |
+//! | `component` `boot` `life` | a life of a replica |
+//! | `peers` `asked` `replica` | what it hears |
+//! | `pump` `rounds` `apply` `following` | what it does |
 //! | `proposals` `gathered` `reads` `transfer` `wishes` | what is asked of it |
 //!
 //! The traps of the engine, by number, are in the names of the tests.
 
+mod apply;
+mod asked;
 mod boot;
 mod component;
 mod config;
 mod engine;
 mod entry;
 mod event;
+mod following;
 mod gathered;
+mod life;
 mod machine;
 mod members;
 mod message;
+mod peers;
 mod proposals;
 mod pump;
 mod reads;
 mod record;
 mod recovery;
+mod replica;
+mod rounds;
 mod snapshot;
 mod state;
 mod store;

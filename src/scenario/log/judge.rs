@@ -22,7 +22,7 @@ pub(in crate::scenario) fn replicas(world: &World, wiped: &[NodeIndex]) -> Resul
     one_leader_a_term(world)?;
     terms_only_rise(world, wiped)?;
     log_agreement(world)?;
-    damage(world)
+    damage(world, wiped)
 }
 
 /// A replica has one vote a term, over all its lives.
@@ -101,10 +101,11 @@ fn terms_only_rise(world: &World, wiped: &[NodeIndex]) -> Result<(), Violation> 
 }
 
 /// A disk that keeps what it synced, and an empty one, never make a replica
-/// unusable.
-fn damage(world: &World) -> Result<(), Violation> {
+/// unusable; only being removed does.
+fn damage(world: &World, wiped: &[NodeIndex]) -> Result<(), Violation> {
     for node in world.all() {
-        if let Some((_, life, unusable)) = world.events::<Unusable>(node).next() {
+        let removed = |it: &Unusable| wiped.contains(&node) && it.why.starts_with("it was removed");
+        if let Some((_, life, unusable)) = world.events::<Unusable>(node).find(|(_, _, it)| !removed(it)) {
             return Err(Violation::new("honest disks serve", format!("{life}: {}", unusable.why)));
         }
     }
