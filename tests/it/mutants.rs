@@ -82,8 +82,6 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("log: votes are kept", "log", "vote-not-persisted"),
     ("log: terms only rise", "log", "term-forgotten"),
     ("log: honest disks serve", "log", "snapshot-unsynced"),
-    ("log: durability", "log", "failed-sync-ignored"),
-    ("map: linearizability", "map", "lease-read"),
     ("map: linearizability", "map", "conditions-ignored"),
     ("map: linearizability", "map", "list-from-one"),
 ];
