@@ -49,7 +49,7 @@ const GOALS: [Goal; 13] = [
     Goal { what: "partitions", by: &[FaultClass::Partition] },
 ];
 
-const MUTANTS: [(Planted, Mutant); 8] = [
+const MUTANTS: [(Planted, Mutant); 7] = [
     (
         Planted {
             name: "sync-dropped",
@@ -98,18 +98,10 @@ const MUTANTS: [(Planted, Mutant); 8] = [
         Planted { name: "term-forgotten", property: "terms only rise", about: "a new life forgets term and vote" },
         Mutant::TermForgotten,
     ),
-    (
-        Planted {
-            name: "failed-sync-ignored",
-            property: "durability",
-            about: "what rests on a sync leaves although that failed, also acknowledgements",
-        },
-        Mutant::FailedSyncIgnored,
-    ),
 ];
 
-const PLANTED: [Planted; 8] =
-    [MUTANTS[0].0, MUTANTS[1].0, MUTANTS[2].0, MUTANTS[3].0, MUTANTS[4].0, MUTANTS[5].0, MUTANTS[6].0, MUTANTS[7].0];
+const PLANTED: [Planted; 7] =
+    [MUTANTS[0].0, MUTANTS[1].0, MUTANTS[2].0, MUTANTS[3].0, MUTANTS[4].0, MUTANTS[5].0, MUTANTS[6].0];
 
 /// The channel of the register.
 const CHANNEL: Kind = Kind::of("register");

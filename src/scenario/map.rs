@@ -9,7 +9,7 @@ use super::{Goal, Planted, Scenario};
 use crate::component::{Factory, Stack};
 use crate::error::CallError;
 use crate::id::Kind;
-use crate::protocol::replicated_log::{At, Config, Level, Machine, Mutant, ReplicatedLog};
+use crate::protocol::replicated_log::{At, Config, Level, Machine, ReplicatedLog};
 use crate::protocol::replicated_map::{
     CHANNEL, Call, Committed, Condition, Entry, Got, NAME, Page, ReplicatedMap, Table, Transaction,
 };
@@ -40,7 +40,6 @@ const GOALS: [Goal; 7] = [
 /// What is wrong, for the check to find.
 #[derive(Copy, Clone, PartialEq)]
 enum Bug {
-    InTheLog(Mutant),
     ConditionsIgnored,
     ListFromOne,
 }
@@ -78,11 +77,7 @@ impl Object for Register {
 
 const PROPERTY: &str = "linearizability";
 
-const MUTANTS: [(Planted, Bug); 3] = [
-    (
-        Planted { name: "lease-read", property: PROPERTY, about: "a leader reads without asking a majority" },
-        Bug::InTheLog(Mutant::LeaseRead),
-    ),
+const MUTANTS: [(Planted, Bug); 2] = [
     (
         Planted {
             name: "conditions-ignored",
@@ -94,7 +89,7 @@ const MUTANTS: [(Planted, Bug); 3] = [
     (Planted { name: "list-from-one", property: PROPERTY, about: "a list is what one replica has" }, Bug::ListFromOne),
 ];
 
-const PLANTED: [Planted; 3] = [MUTANTS[0].0, MUTANTS[1].0, MUTANTS[2].0];
+const PLANTED: [Planted; 2] = [MUTANTS[0].0, MUTANTS[1].0];
 
 /// A table that compares nothing.
 struct Careless(Table);
@@ -121,12 +116,8 @@ impl Machine for Careless {
 
 /// A node with a log and a map, settled for quick runs.
 fn stack(bug: Option<Bug>) -> Stack {
-    let mutant = match bug {
-        Some(Bug::InTheLog(mutant)) => Some(mutant),
-        _ => None,
-    };
     let config = move || {
-        let small = Config { segment_bytes: 4096, snapshot_bytes: 2500, mutant, ..Config::default() };
+        let small = Config { segment_bytes: 4096, snapshot_bytes: 2500, ..Config::default() };
         small.machine(CHANNEL, move || match bug {
             Some(Bug::ConditionsIgnored) => Box::new(Careless(Table::default())),
             _ => Box::new(Table::default()),

@@ -109,7 +109,6 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("log: votes are kept", "log", "vote-not-persisted"),
     ("log: terms only rise", "log", "term-forgotten"),
     ("log: honest disks serve", "log", "snapshot-unsynced"),
-    ("log: durability", "log", "failed-sync-ignored"),
     #[cfg(feature = "documents")]
     ("documents: linearizability", "documents", "read-without-quorum"),
     #[cfg(feature = "documents")]
@@ -130,7 +129,6 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("documents: equal states", "documents", "one-replica-differs"),
     #[cfg(feature = "documents")]
     ("documents: honest disks serve", "documents", "snapshot-unsynced"),
-    ("map: linearizability", "map", "lease-read"),
     ("map: linearizability", "map", "conditions-ignored"),
     ("map: linearizability", "map", "list-from-one"),
 ];
