@@ -12,6 +12,8 @@ pub mod trace;
 pub mod component;
 // L2: protocols
 pub mod protocol;
+// L3: whole systems
+pub mod service;
 // L4: the two drivers
 pub mod runtime;
 pub mod sim;

@@ -9,6 +9,7 @@
 //! | `messages` | decoding never panics; what decodes encodes to what decodes to the same |
 //! | `config` | any text is a configuration, or a list of what is wrong with it |
 //! | `history` | any file is a history or a trace, or is refused |
+//! | `ring` | any bytes are lines, records and values of a ring or are refused, the same however they are cut; what is read prints as it reads |
 //! | `simulation` | no choice of scenario, seed, size and faults breaks a property |
 //!
 //! They are in builds for tests, which run them over a small kept corpus
@@ -23,13 +24,14 @@ mod tests;
 pub type Body = fn(&[u8]);
 
 /// All bodies by name.
-pub const BODIES: [(&str, Body); 7] = [
+pub const BODIES: [(&str, Body); 8] = [
     ("frames", crate::transport::fuzzing::frames),
     ("records", crate::transport::fuzzing::records),
     ("handshake", crate::transport::fuzzing::handshake),
     ("messages", messages),
     ("config", files::config),
     ("history", files::history),
+    ("ring", ring),
     ("simulation", simulation::simulation),
 ];
 
@@ -41,6 +43,15 @@ pub fn body(name: &str) -> Body {
     let found = BODIES.iter().find(|(known, _)| *known == name);
     found.unwrap_or_else(|| panic!("no body is called {name}")).1
 }
+
+#[cfg(feature = "ring")]
+fn ring(input: &[u8]) {
+    crate::service::ring::fuzzing::ring(input);
+}
+
+/// Nothing to judge without it.
+#[cfg(not(feature = "ring"))]
+fn ring(_: &[u8]) {}
 
 fn messages(input: &[u8]) {
     use crate::codec::fuzzing::stays_itself;
