@@ -1,7 +1,8 @@
 //! A sharded ring file store: files cut into parts, each part on its owner and
 //! its backups, whatever joins or leaves later.
 //!
-//! What is here so far are the values and pure functions that the store stands on:
+//! What is here so far are the values and pure functions that the store stands on,
+//! and the holder that keeps parts on a node's disk:
 //!
 //! | question | where |
 //! |---|---|
@@ -11,6 +12,7 @@
 //! | who holds a part | [`placement`] |
 //! | what the ring knows of a file | [`manifest`] |
 //! | what would be unreadable if some nodes were down | [`what_if`] |
+//! | how parts are kept, and found again after a crash | [`holder`] |
 //! | what a holder's disk says of its parts | [`parts_log`] |
 //! | how the nodes' states are told | [`netmap`] |
 //! | what clients say and are answered: all verbs | [`text`] |
@@ -18,6 +20,7 @@
 pub mod cuts;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
+pub mod holder;
 pub mod manifest;
 pub mod name;
 pub mod netmap;
