@@ -11,6 +11,7 @@
 //! | what vouches for a block, a part, the whole | [`sums`] |
 //! | who holds a part | [`placement`] |
 //! | what the ring knows of a file | [`manifest`] |
+//! | how pushes, deletions and undoings are decided in the map | [`decide`] |
 //! | what would be unreadable if some nodes were down | [`what_if`] |
 //! | how parts are kept, and found again after a crash | [`holder`] |
 //! | what a holder's disk says of its parts | [`parts_log`] |
@@ -18,6 +19,7 @@
 //! | what clients say and are answered: all verbs | [`text`] |
 
 pub mod cuts;
+pub mod decide;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod holder;
