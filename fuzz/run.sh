@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-ALL=(frames records handshake messages config history query simulation)
+ALL=(frames records handshake messages config history query images stego ring simulation)
 # What cargo-fuzz asks of the compiler, without the sanitizers that only a
 # nightly one has: no unsafe code is there for them to look at.
 export RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \

@@ -12,6 +12,7 @@
 //! | `query` | a filter lets pass what a naive one does, indexes hide nothing, bytes are in the order of values |
 //! | `images` | any file is an image within the limits, whose samples survive being written, or is refused |
 //! | `stego` | any low bits are a payload or refused, in every format; what fits comes back |
+//! | `ring` | any bytes are lines, records and values of a ring or are refused, the same however they are cut; what is read prints as it reads |
 //! | `simulation` | no choice of scenario, seed, size and faults breaks a property |
 //!
 //! They are in builds for tests, which run them over a small kept corpus
@@ -45,6 +46,10 @@ pub const BODIES: &[(&str, Body)] = &[
     ("stego", crate::service::stego::fuzzing::hidden),
     #[cfg(not(feature = "stego"))]
     ("stego", |_| {}),
+    #[cfg(feature = "ring")]
+    ("ring", ring),
+    #[cfg(not(feature = "ring"))]
+    ("ring", |_| {}),
     ("simulation", simulation::simulation),
 ];
 
@@ -56,6 +61,15 @@ pub fn body(name: &str) -> Body {
     let found = BODIES.iter().find(|(known, _)| *known == name);
     found.unwrap_or_else(|| panic!("no body is called {name}")).1
 }
+
+#[cfg(feature = "ring")]
+fn ring(input: &[u8]) {
+    crate::service::ring::fuzzing::ring(input);
+}
+
+/// Nothing to judge without it.
+#[cfg(not(feature = "ring"))]
+fn ring(_: &[u8]) {}
 
 fn messages(input: &[u8]) {
     use crate::codec::fuzzing::stays_itself;

@@ -52,6 +52,12 @@ fn planted_bugs_are_caught_by_the_corpus() {
     use crate::transport::fuzzing::planted;
     assert!(is_caught(planted::trusts_a_length, "frames"), "a declared length gets its room");
     assert!(is_caught(planted::has_no_patience, "frames"), "half a frame is junk");
+    #[cfg(feature = "ring")]
+    {
+        use crate::service::ring::fuzzing::planted;
+        assert!(is_caught(planted::forgets_half_a_line, "ring"), "half a line is forgotten");
+        assert!(is_caught(planted::stops_at_damage, "ring"), "damage hides what stands behind it");
+    }
     assert!(is_caught(believed, "messages"), "a batch is taken at its word");
     #[cfg(feature = "stego")]
     {

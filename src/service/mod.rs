@@ -3,5 +3,7 @@
 
 #[cfg(feature = "documents")]
 pub mod documents;
+#[cfg(feature = "ring")]
+pub mod ring;
 #[cfg(feature = "stego")]
 pub mod stego;

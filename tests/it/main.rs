@@ -53,6 +53,8 @@ mod sim_election;
 mod sim_log;
 #[cfg(feature = "replicated_log")]
 mod sim_map;
+#[cfg(feature = "ring")]
+mod sim_ring_holder;
 mod sim_schedules;
 mod sim_wal;
 mod transport;

@@ -1,0 +1,361 @@
+//! What a holder does, step by step.
+
+use super::super::cuts::{BLOCK_BYTES, Cuts};
+use super::super::manifest::{Manifest, PushId};
+use super::super::name::Name;
+use super::super::parts_log::{PartId, Place, Record};
+use super::super::sums::{Hash, PartSums, block_hash, block_offset, part_digest};
+use super::boot::settle;
+use super::call::{Committed, Held, Refusal, Scrubbed};
+use super::component::{Cx, Holder, Mutant};
+use super::shelf::{LOG, Part, STAGE, Shelf, growing};
+use crate::component::{DiskDone, DiskOp, ReplyTo, Token};
+use crate::error::Fault;
+use bytes::Bytes;
+use std::io::{self, ErrorKind};
+
+/// Most parts that are written at once; more are refused as busy.
+const GROWING_MAX: usize = 256;
+
+/// A part that is being written.
+pub(super) struct Growing {
+    name: Name,
+    cuts: Cuts,
+    role: Place,
+    bytes: u64,
+    sums: PartSums,
+    sealed: bool,
+}
+
+impl Growing {
+    pub(super) fn new(name: Name, cuts: Cuts, part: u16, role: Place) -> Self {
+        let role = if role == Place::Content { role } else { Place::Backup };
+        Growing { name, cuts, role, bytes: cuts.bytes(part), sums: PartSums::new(&cuts, part), sealed: false }
+    }
+}
+
+/// What waits for a disk operation. Where it is not said, an error ends the life.
+pub(super) enum Then {
+    Nothing,
+    /// Room was made or bytes were written; an error refuses the part.
+    Grown(PartId, ReplyTo),
+    /// The file and its name are durable.
+    Durable(PartId, Box<Part>, ReplyTo),
+    /// The log was synced.
+    Logged(Vec<Work>),
+    /// Renames, of a commit or a retirement, are durable.
+    Answer(Answer, ReplyTo),
+    Read(ReplyTo),
+    /// A block was read, to be compared.
+    Scrub(PartId, u64, ReplyTo),
+}
+
+/// What waits for the log.
+pub(super) enum Work {
+    Staged(PartId, Box<Part>, ReplyTo),
+    Settle(Vec<PartId>, Answer, ReplyTo),
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    Done,
+    Parts(u16),
+    Scrubbed(Scrubbed),
+}
+
+type Asked = Result<(), Refusal>;
+
+impl Holder {
+    // --- a part is written ---
+
+    pub(super) fn prepare(&mut self, id: PartId, part: Growing, to: ReplyTo, cx: Cx<'_, '_>) {
+        if self.shelf.parts.contains_key(&id) || self.growing.contains_key(&id) {
+            return cx.reply(to, Asked::Err(Refusal::Twice));
+        }
+        if self.growing.len() >= GROWING_MAX {
+            return cx.reply(to, Asked::Err(Refusal::Busy));
+        }
+        let token = cx.disk(DiskOp::Allocate { name: growing(id), bytes: part.bytes });
+        self.work.insert(token, Then::Grown(id, to));
+        self.growing.insert(id, part);
+    }
+
+    pub(super) fn write(&mut self, id: PartId, offset: u64, bytes: Bytes, to: ReplyTo, cx: Cx<'_, '_>) {
+        let Some(part) = self.growing.get_mut(&id).filter(|part| !part.sealed) else {
+            return cx.reply(to, Asked::Err(Refusal::Unknown));
+        };
+        let taken = part.sums.taken();
+        if offset != taken || bytes.len() as u64 > part.bytes - taken {
+            return cx.reply(to, Asked::Err(Refusal::OutOfOrder(taken)));
+        }
+        part.sums.push(&bytes);
+        let token = cx.disk(DiskOp::WriteAt { name: growing(id), offset, bytes });
+        self.work.insert(token, Then::Grown(id, to));
+    }
+
+    pub(super) fn seal(&mut self, id: PartId, digest: Hash, to: ReplyTo, cx: Cx<'_, '_>) {
+        let Some(part) = self.growing.get_mut(&id).filter(|part| !part.sealed) else {
+            return cx.reply(to, Asked::Err(Refusal::Unknown));
+        };
+        part.sealed = true;
+        let (name, parts, bytes, role) = (part.name.clone(), part.cuts.parts(), part.bytes, part.role);
+        let taken = part.sums.taken();
+        let sums = std::mem::replace(&mut part.sums, PartSums::new(&part.cuts, id.part)).finish();
+        let whole = taken == bytes && part_digest(&sums) == digest;
+        if !whole && !self.has(Mutant::RelabelsEmpty) {
+            self.give_up(id, cx);
+            let refusal = if taken < bytes { Refusal::Short(taken) } else { Refusal::Wrong };
+            return cx.reply(to, Asked::Err(refusal));
+        }
+        let part = Part { name, parts, bytes, digest, sums, role, place: Place::Stage };
+        let (from, file) = (growing(id), part.file(id, Place::Stage));
+        if self.has(Mutant::AckBeforeSync) {
+            cx.reply(to, Asked::Ok(()));
+        }
+        self.must(DiskOp::Sync { name: from.clone() }, cx);
+        self.must(DiskOp::Rename { from, to: file.clone() }, cx);
+        let last = match self.has(Mutant::NoDirectorySync) {
+            true => DiskOp::Sync { name: file },
+            false => DiskOp::SyncDir { name: STAGE.into() },
+        };
+        let token = cx.disk(last);
+        self.work.insert(token, Then::Durable(id, Box::new(part), to));
+    }
+
+    /// What was written of the part goes.
+    fn give_up(&mut self, id: PartId, cx: Cx<'_, '_>) {
+        if self.growing.remove(&id).is_some() {
+            self.must(DiskOp::Remove { name: growing(id) }, cx);
+        }
+    }
+
+    // --- what becomes of a push ---
+
+    pub(super) fn commit(&mut self, manifest: Manifest, to: ReplyTo) {
+        let (push, name) = (manifest.push, manifest.name.clone());
+        let own = self.shelf.of(push);
+        let count = own.len() as u16;
+        if own.is_empty() || self.shelf.committed.get(&push) == Some(&manifest) && !self.shelf.retired.contains(&push) {
+            // what it makes true is in the log, or on its way there before this is
+            let work = Work::Settle(own, Answer::Parts(count), to);
+            return self.waiting.push(work);
+        }
+        self.log(&[Record::committed(&manifest)]);
+        self.shelf.commit(manifest);
+        let all = match self.has(Mutant::Overwrites) {
+            true => own,
+            false => {
+                self.shelf.of_file(&name).collect::<Vec<_>>().into_iter().flat_map(|push| self.shelf.of(push)).collect()
+            }
+        };
+        self.waiting.push(Work::Settle(all, Answer::Parts(count), to));
+    }
+
+    pub(super) fn abort(&mut self, push: PushId, to: ReplyTo, cx: Cx<'_, '_>) {
+        if self.shelf.committed.contains_key(&push) {
+            return cx.reply(to, Asked::Err(Refusal::State(Committed::Yes)));
+        }
+        let growing: Vec<PartId> = self.growing.keys().filter(|id| id.push == push).copied().collect();
+        growing.into_iter().for_each(|id| self.give_up(id, cx));
+        self.remove(push, to, cx);
+    }
+
+    pub(super) fn retire(&mut self, push: PushId, to: ReplyTo, cx: Cx<'_, '_>) {
+        let own = self.shelf.of(push);
+        if !own.is_empty() {
+            if !self.shelf.committed.contains_key(&push) {
+                return cx.reply(to, Asked::Err(Refusal::State(Committed::No)));
+            }
+            if self.shelf.retired.insert(push) {
+                self.log(&[Record::Moved { id: PartId { push, part: 0 }, to: Place::Old }]);
+            }
+        }
+        self.waiting.push(Work::Settle(own, Answer::Done, to));
+    }
+
+    pub(super) fn purge(&mut self, push: PushId, to: ReplyTo, cx: Cx<'_, '_>) {
+        let kept = |id: &PartId| matches!(self.shelf.belongs(*id), Place::Content | Place::Backup | Place::Stage);
+        if self.shelf.of(push).iter().any(kept) {
+            let state = if self.shelf.committed.contains_key(&push) { Committed::Yes } else { Committed::No };
+            return cx.reply(to, Asked::Err(Refusal::State(state)));
+        }
+        self.remove(push, to, cx);
+    }
+
+    fn remove(&mut self, push: PushId, to: ReplyTo, cx: Cx<'_, '_>) {
+        let mut records = Vec::new();
+        for id in self.shelf.of(push) {
+            let Some(part) = self.shelf.parts.get(&id) else { continue };
+            let name = part.file(id, part.place);
+            self.must(DiskOp::Remove { name }, cx);
+            self.shelf.forget(id);
+            records.push(Record::Removed(id));
+        }
+        self.log(&records);
+        self.waiting.push(Work::Settle(Vec::new(), Answer::Done, to));
+    }
+
+    // --- what is there ---
+
+    pub(super) fn tell(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
+        let held = self.shelf.parts.get(&id).map(|part| {
+            let Part { place, bytes, digest, sums, .. } = part.clone();
+            Held { place, bytes, digest, sums }
+        });
+        cx.reply(to, held.ok_or(Refusal::Unknown));
+    }
+
+    pub(super) fn read(&mut self, id: PartId, offset: u64, bytes: u64, to: ReplyTo, cx: Cx<'_, '_>) {
+        let Some(part) = self.shelf.parts.get(&id).filter(|_| !self.shelf.quarantined.contains(&id)) else {
+            return cx.reply(to, Err::<Bytes, _>(Refusal::Unknown));
+        };
+        let bytes = bytes.min(BLOCK_BYTES).min(part.bytes.saturating_sub(offset));
+        let token = cx.disk(DiskOp::Read { name: part.file(id, part.place), offset, bytes });
+        self.work.insert(token, Then::Read(to));
+    }
+
+    pub(super) fn scrub(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
+        if !self.shelf.parts.contains_key(&id) || self.shelf.quarantined.contains(&id) {
+            return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
+        }
+        self.scrub_block(id, 0, to, cx);
+    }
+
+    fn scrub_block(&mut self, id: PartId, block: u64, to: ReplyTo, cx: Cx<'_, '_>) {
+        let Some(part) = self.shelf.parts.get(&id) else {
+            return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
+        };
+        if block >= part.sums.len() as u64 {
+            return cx.reply(to, Ok::<_, Refusal>(Scrubbed { bytes: part.bytes, bad: None }));
+        }
+        let (name, offset) = (part.file(id, part.place), block * BLOCK_BYTES);
+        let token = cx.disk(DiskOp::Read { name, offset, bytes: BLOCK_BYTES.min(part.bytes - offset) });
+        self.work.insert(token, Then::Scrub(id, block, to));
+    }
+
+    /// A block was read: the next one, or quarantine. Before the commit nobody
+    /// knows how the file is cut, so what is staged is not scrubbed.
+    fn compare(&mut self, id: PartId, block: u64, bytes: &[u8], to: ReplyTo, cx: Cx<'_, '_>) {
+        let cuts = self.shelf.committed.get(&id.push).map(|manifest| manifest.cuts);
+        let (Some(part), Some(cuts)) = (self.shelf.parts.get(&id), cuts) else {
+            return cx.reply(to, Err::<Scrubbed, _>(Refusal::State(Committed::No)));
+        };
+        let read = block * BLOCK_BYTES + bytes.len() as u64;
+        if part.sums.get(block as usize) == Some(&block_hash(block_offset(&cuts, id.part, block), bytes)) {
+            return self.scrub_block(id, block + 1, to, cx);
+        }
+        self.shelf.quarantined.insert(id);
+        self.log(&[Record::Moved { id, to: Place::Quarantine }]);
+        let answer = Answer::Scrubbed(Scrubbed { bytes: read, bad: Some(block) });
+        self.waiting.push(Work::Settle(vec![id], answer, to));
+    }
+
+    // --- the disk ---
+
+    /// An operation whose error ends the life.
+    fn must(&mut self, op: DiskOp, cx: Cx<'_, '_>) {
+        self.work.insert(cx.disk(op), Then::Nothing);
+    }
+
+    fn log(&mut self, records: &[Record]) {
+        records.iter().for_each(|record| record.put(&mut self.records));
+    }
+
+    /// Writes and syncs the records that wait, if no sync is under way: what comes
+    /// during one joins the next.
+    pub(super) fn write_log(&mut self, cx: Cx<'_, '_>) {
+        if self.syncing || self.waiting.is_empty() && self.records.is_empty() {
+            return;
+        }
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut last = DiskOp::Sync { name: LOG.into() };
+        if !self.records.is_empty() {
+            let bytes = Bytes::from(std::mem::take(&mut self.records));
+            self.must(DiskOp::Append { name: LOG.into(), bytes }, cx);
+            if self.has(Mutant::LogUnsynced) {
+                last = DiskOp::List { name: STAGE.into() };
+            }
+        }
+        self.syncing = true;
+        let token = cx.disk(last);
+        self.work.insert(token, Then::Logged(waiting));
+    }
+
+    pub(super) fn done(&mut self, token: Token, result: io::Result<DiskDone>, cx: Cx<'_, '_>) -> Result<(), Fault> {
+        let broken = |error: io::Error| Fault::Broken(format!("the holder's disk failed: {error}"));
+        match self.work.remove(&token).unwrap_or(Then::Nothing) {
+            Then::Grown(id, to) => {
+                let answer = result.map(drop).map_err(|error| match error.kind() {
+                    ErrorKind::StorageFull => Refusal::Full,
+                    _ => Refusal::Disk(error.to_string()),
+                });
+                if answer.is_err() && self.growing.get(&id).is_some_and(|part| part.sealed) {
+                    return Err(Fault::Broken("a part was called whole before it was written".into()));
+                }
+                if answer.is_err() {
+                    self.give_up(id, cx);
+                }
+                cx.reply(to, answer);
+            }
+            Then::Nothing => _ = result.map_err(broken)?,
+            Then::Durable(id, part, to) => {
+                result.map_err(broken)?;
+                self.log(&Shelf::staged(id, &part));
+                self.waiting.push(Work::Staged(id, part, to));
+            }
+            Then::Logged(waiting) => {
+                result.map_err(broken)?;
+                self.syncing = false;
+                waiting.into_iter().for_each(|work| self.logged(work, cx));
+            }
+            Then::Answer(answer, to) => {
+                result.map_err(broken)?;
+                reply(answer, to, cx);
+            }
+            Then::Read(to) => match result {
+                Ok(DiskDone::Read(bytes)) => cx.reply(to, Ok::<_, Refusal>(bytes)),
+                Ok(_) => cx.reply(to, Err::<Bytes, _>(Refusal::Unknown)),
+                Err(error) => cx.reply(to, Err::<Bytes, _>(Refusal::Disk(error.to_string()))),
+            },
+            Then::Scrub(id, block, to) => match result {
+                Ok(DiskDone::Read(bytes)) => self.compare(id, block, &bytes, to, cx),
+                Ok(_) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown)),
+                Err(error) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
+            },
+        }
+        Ok(())
+    }
+
+    /// What waited for the log goes on.
+    fn logged(&mut self, work: Work, cx: Cx<'_, '_>) {
+        match work {
+            Work::Staged(id, part, to) => {
+                if self.growing.remove(&id).is_none() {
+                    // aborted meanwhile
+                    self.must(DiskOp::Remove { name: part.file(id, Place::Stage) }, cx);
+                    self.log(&[Record::Removed(id)]);
+                    return cx.reply(to, Asked::Err(Refusal::Unknown));
+                }
+                self.shelf.parts.insert(id, *part);
+                if !self.has(Mutant::AckBeforeSync) {
+                    cx.reply(to, Asked::Ok(()));
+                }
+            }
+            Work::Settle(parts, answer, to) => {
+                let mut ops = settle(&mut self.shelf, parts);
+                let Some(last) = ops.pop() else { return reply(answer, to, cx) };
+                ops.into_iter().for_each(|op| self.must(op, cx));
+                let token = cx.disk(last);
+                self.work.insert(token, Then::Answer(answer, to));
+            }
+        }
+    }
+}
+
+fn reply(answer: Answer, to: ReplyTo, cx: Cx<'_, '_>) {
+    match answer {
+        Answer::Done => cx.reply(to, Asked::Ok(())),
+        Answer::Parts(parts) => cx.reply(to, Ok::<_, Refusal>(parts)),
+        Answer::Scrubbed(scrubbed) => cx.reply(to, Ok::<_, Refusal>(scrubbed)),
+    }
+}
