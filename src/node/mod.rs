@@ -40,6 +40,8 @@ mod config_keys;
 #[cfg(feature = "documents")]
 mod documents;
 mod error;
+#[cfg(feature = "documents")]
+mod follow;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "replicated_log")]
@@ -64,6 +66,8 @@ pub use config::{Config, ConfigError, config_example};
 #[cfg(feature = "documents")]
 pub use documents::{Batch, Documents};
 pub use error::{SendError, StartError};
+#[cfg(feature = "documents")]
+pub use follow::{Follow, Followed};
 #[cfg(feature = "replicated_log")]
 pub use map::Map;
 pub use message::{Body, Incoming, Message, MessageType, Typed};

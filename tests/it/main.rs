@@ -33,6 +33,8 @@ mod models;
 mod mutants;
 mod node_api;
 mod node_bad_input;
+#[cfg(feature = "documents")]
+mod node_documents;
 #[cfg(feature = "replicated_log")]
 mod node_log;
 mod node_log_disk;

@@ -8,7 +8,7 @@ fn documents_are_written_once_read_as_they_are_and_watched_without_a_gap() {
     let scenario = scenario::find("documents").expect("shipped");
     let goals: Vec<&str> = scenario.goals().iter().map(|goal| goal.what).collect();
     let test = "sim_documents::documents_are_written_once_read_as_they_are_and_watched_without_a_gap";
-    let batch = seeds(test, 0..40).sometimes(&goals);
+    let batch = seeds(test, 0..24).sometimes(&goals);
     let setup = Setup::default();
     match batch.measures(setup, scenario.smallest()).explore(|setup| scenario.run(setup, None)) {
         Ok(counts) => println!("{:?}", goals.iter().map(|goal| (goal, counts[goal])).collect::<Vec<_>>()),

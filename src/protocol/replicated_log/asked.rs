@@ -82,8 +82,7 @@ impl ReplicatedLog {
             _ => false,
         };
         if !added {
-            let why = "not ready, or too many reads wait (nothing was read): ask again".into();
-            cx.reply::<super::Answer>(to, Err(CallError::Refused(why)));
+            cx.reply::<super::Answer>(to, Err(CallError::Refused(super::NOT_READY.into())));
         }
     }
 

@@ -86,6 +86,12 @@ pub use members::Member;
 pub use message::{Answer, Answered, Call, Done, Level, Message, Proposed, Status};
 pub use state::{KEY_BYTES_MAX, KEYS_MAX};
 
+/// What [`CallError::Refused`](crate::error::CallError) says of a query while a replica
+/// reads its log, or too many wait.
+pub const NOT_READY: &str = "not ready, or too many reads wait (nothing was read): ask again";
+/// What [`CallError::Failed`](crate::error::CallError) says of a proposal that was
+/// done, by a snapshot that took the place of its entry.
+pub const DONE_UNSEEN: &str = "it was done, and its reply is not here: ask by its key, or read";
 /// Most replicas of a group.
 const MEMBERS_MAX: usize = 64;
 /// Most voters of a group; further replicas learn.

@@ -151,7 +151,7 @@ impl ReplicatedLog {
         cx.publish(SnapshotInstalled { index });
         cx.publish(Skipped { through: index });
         for proposal in self.proposals.settle_through(done, now) {
-            let lost = CallError::Failed("it was done, and its reply is not here: ask by its key, or read".into());
+            let lost = CallError::Failed(super::DONE_UNSEEN.into());
             self.settled(proposal, Err(lost), cx);
         }
         Ok(())

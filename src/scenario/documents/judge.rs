@@ -77,6 +77,8 @@ fn exactly_once(users: &Users) -> Result<(), Violation> {
         let Wrote::Append(number) = &outcome.wrote else { continue };
         match &outcome.result {
             Ok(index) if *index <= last.at => _ = done.insert(*number),
+            // done, though its answer is lost
+            Err(error) if error.fate() == Fate::Done && outcome.answered < last.asked => _ = done.insert(*number),
             Err(error) if error.fate() == Fate::NotDone => _ = refused.insert(*number),
             _ => _ = done.contains(number),
         }

@@ -27,6 +27,10 @@ pub const CHANNEL: Kind = Kind::of(NAME);
 pub const BATCH_BYTES_MAX: usize = (1 << 20) - 128;
 /// The log answers at its deadline; the driver's is a little later.
 const GRACE: Duration = Duration::from_secs(5);
+/// When the log is not ready, it is asked again after so long.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// Most questions that wait for that.
+const UNREADY_MAX: usize = 4096;
 /// How often it looks for what is due.
 const CHORES_EVERY: Duration = Duration::from_millis(250);
 /// How long what it does of itself is tried, before it is asked for again.
@@ -114,11 +118,12 @@ pub type Read = Result<Got<Answer>, DocumentError>;
 /// Answer to [`Call::Outcome`].
 pub type Remembered = Result<Option<Receipt<Done>>, DocumentError>;
 
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Asked {
     Commit(ReplyTo),
     Outcome(ReplyTo),
-    Ask(ReplyTo, Level),
+    /// The question as it was put, and until when.
+    Ask(ReplyTo, Level, Bytes, Level, Time),
     /// A collection that was named is on its way.
     Named,
     Chores,
@@ -132,6 +137,8 @@ pub struct DocumentStore {
     /// The next of them is to be asked for again.
     unnamed: bool,
     waiting: BTreeMap<Token, Asked>,
+    /// Questions that the log was not ready for.
+    unready: Vec<Asked>,
     asked: u64,
     /// Ids that this life has given.
     given: u64,
@@ -151,6 +158,7 @@ impl DocumentStore {
             named: 0,
             unnamed: false,
             waiting: BTreeMap::new(),
+            unready: Vec::new(),
             asked: 0,
             given: 0,
             leads: false,
@@ -186,7 +194,8 @@ impl DocumentStore {
                     _ if self.mutant == Some(Mutant::ReadStale) => Level::Stale,
                     _ => level,
                 };
-                self.ask(&question, of_log, within, Asked::Ask(reply_to, level), cx);
+                let (query, end) = (encoded(&question), cx.now() + within);
+                self.query(query.clone(), of_log, within, Asked::Ask(reply_to, level, query, of_log, end), cx);
             }
         }
     }
@@ -200,8 +209,7 @@ impl DocumentStore {
         self.hand_on(log::Call::Propose { channel: CHANNEL, command, key, within }, within, asked, cx);
     }
 
-    fn ask(&mut self, question: &Question, level: Level, within: Duration, asked: Asked, cx: Cx<'_, '_>) {
-        let query = encoded(question);
+    fn query(&mut self, query: Bytes, level: Level, within: Duration, asked: Asked, cx: Cx<'_, '_>) {
         self.hand_on(log::Call::Query { channel: CHANNEL, query, level, within }, within, asked, cx);
     }
 
@@ -230,7 +238,18 @@ impl DocumentStore {
         match asked {
             Asked::Commit(reply_to) => cx.reply::<Answered>(reply_to, committed(value)),
             Asked::Outcome(reply_to) => cx.reply::<Remembered>(reply_to, remembered(value)),
-            Asked::Ask(reply_to, level) => cx.reply::<Read>(reply_to, read(value, level)),
+            Asked::Ask(reply_to, level, query, of_log, end) => {
+                let read = read(value, level);
+                let waits = matches!(&read, Err(DocumentError::NotDone(why)) if why == log::NOT_READY);
+                if waits && cx.now() + AGAIN_AFTER < end && self.unready.len() < UNREADY_MAX {
+                    self.unready.push(Asked::Ask(reply_to, level, query, of_log, end));
+                    if !cx.has_timer(&Timer::Again) {
+                        cx.set_timer(Timer::Again, AGAIN_AFTER);
+                    }
+                    return;
+                }
+                cx.reply::<Read>(reply_to, read);
+            }
             Asked::Named => match committed(value) {
                 Ok(_) => self.name_next(cx),
                 // there, with options of its own
@@ -257,6 +276,16 @@ impl DocumentStore {
         }
     }
 
+    /// What the log was not ready for is put to it again.
+    fn again(&mut self, cx: Cx<'_, '_>) {
+        for asked in std::mem::take(&mut self.unready) {
+            if let Asked::Ask(_, _, query, level, end) = &asked {
+                let (query, level, within) = (query.clone(), *level, end.since(cx.now()));
+                self.query(query, level, within, asked, cx);
+            }
+        }
+    }
+
     // --- of its own accord ---
 
     fn name_next(&mut self, cx: Cx<'_, '_>) {
@@ -276,7 +305,7 @@ impl DocumentStore {
     fn look(&mut self, cx: Cx<'_, '_>) {
         if self.leads && !self.busy {
             self.busy = true;
-            self.ask(&Question::Chores, Level::Stale, CHORES_WITHIN, Asked::Chores, cx);
+            self.query(encoded(&Question::Chores), Level::Stale, CHORES_WITHIN, Asked::Chores, cx);
         }
     }
 
@@ -367,9 +396,14 @@ pub(super) fn encoded<T: Serialize>(value: &T) -> Bytes {
     postcard::to_stdvec(value).unwrap_or_default().into()
 }
 
-/// The component's one timer.
+/// The component's timers.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct Timer;
+pub enum Timer {
+    /// Looks for what is due.
+    Chores,
+    /// Asks the log again.
+    Again,
+}
 
 impl NetComponent for DocumentStore {
     type Message = ();
@@ -396,7 +430,7 @@ impl NetComponent for DocumentStore {
             Input::Started(_) => {
                 self.passed_at = cx.now();
                 self.name(cx);
-                cx.set_timer(Timer, CHORES_EVERY);
+                cx.set_timer(Timer::Chores, CHORES_EVERY);
             }
             Input::Call { call, reply_to } => self.call(call, reply_to, cx),
             Input::Reply { token, value } => self.answered(token, value, cx),
@@ -409,8 +443,9 @@ impl NetComponent for DocumentStore {
                     self.leads = leads;
                 }
             }
-            Input::Timer(Timer) => {
-                cx.set_timer(Timer, CHORES_EVERY);
+            Input::Timer(Timer::Again) => self.again(cx),
+            Input::Timer(Timer::Chores) => {
+                cx.set_timer(Timer::Chores, CHORES_EVERY);
                 if std::mem::take(&mut self.unnamed) {
                     self.name(cx);
                 }

@@ -2,6 +2,7 @@
 
 use super::query::{PatchError, QueryError};
 use crate::error::CallError;
+use crate::protocol::replicated_log::DONE_UNSEEN;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -224,6 +225,9 @@ impl From<CallError> for DocumentError {
             // what was under way when the node stopped may stand in the log
             CallError::Stopping => DocumentError::Unknown("the node stopped meanwhile".into()),
             CallError::TimedOut(within) => DocumentError::Unknown(format!("no answer within {within:?}")),
+            CallError::Failed(why) if why == DONE_UNSEEN => {
+                DocumentError::Done("a snapshot took the place of its entry".into())
+            }
             CallError::Ended(why) | CallError::Failed(why) => DocumentError::Unknown(why),
         }
     }

@@ -1,6 +1,7 @@
 //! The machine by itself: against a model, and with bad input.
 
 mod bad_input;
+mod measure;
 mod model;
 
 use super::query::{Filter, Patch, Sort};
