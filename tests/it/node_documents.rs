@@ -57,7 +57,7 @@ fn any_node_takes_what_all_show_and_the_next_life_of_all_has_it() {
     let dirs = Directories::new();
     let nodes = group(&dirs);
     let all: Vec<Documents> = nodes.iter().map(ready).collect();
-    let ada = all[0].insert("people", &json!({"name": "Ada", "born": 1815})).expect("new");
+    let ada = all[0].insert("people", json!({"name": "Ada", "born": 1815})).expect("new");
     assert_eq!((ada.synced, ada.value.revision), (2, ada.index));
     let id = ada.value.id.expect("given");
     let found = all[1].get("people", &id).expect("it answers").value.expect("linearizable");
@@ -76,7 +76,7 @@ fn any_node_takes_what_all_show_and_the_next_life_of_all_has_it() {
         batch.push("people", Write::Insert(document.expect("a document")));
     }
     assert_eq!(all[2].batch(batch).expect("all").value.len(), 50);
-    let again = all[0].insert("people", &json!({"name": "n7"})).expect_err("held");
+    let again = all[0].insert("people", json!({"name": "n7"})).expect_err("held");
     assert_eq!(again.refusal().map(Refusal::code), Some("unique"));
     let born = filter(json!({"born": {"$gte": 1940}}));
     let find = Find::matching(born.clone()).sorted(Sort::parse(&json!(["-born"])).expect("a sort")).limit(4);
@@ -85,8 +85,8 @@ fn any_node_takes_what_all_show_and_the_next_life_of_all_has_it() {
     let second = all[1].find("people", find.after(first.cursor.expect("more"))).expect("pinned").value;
     assert_eq!((first.documents[0].id.as_str(), second.documents[0].id.as_str()), ("p49", "p45"));
 
-    let once = all[0].key(77).insert("people", &json!({"name": "Eve"})).expect("new");
-    let twice = all[1].key(77).insert("people", &json!({"name": "Eve"})).expect("the first outcome");
+    let once = all[0].key(77).insert("people", json!({"name": "Eve"})).expect("new");
+    let twice = all[1].key(77).insert("people", json!({"name": "Eve"})).expect("the first outcome");
     assert_eq!((once.index, &once.value), (twice.index, &twice.value));
     let known = all[2].outcome(77).expect("it answers").expect("remembered");
     assert_eq!(known.index, once.index);
@@ -109,7 +109,7 @@ fn a_follower_hears_everything_once_and_goes_on_at_another_node() {
     let nodes = group(&dirs);
     let all: Vec<Documents> = nodes.iter().map(ready).collect();
     for n in 0..5 {
-        all[0].insert("people", &json!({"_id": format!("a{n}")})).expect("new");
+        all[0].insert("people", json!({"_id": format!("a{n}")})).expect("new");
     }
     let mut follow = all[1].follow("people", None);
     let Some(Followed::State { documents, last: true, .. }) = follow.next().expect("it answers") else {
@@ -118,7 +118,7 @@ fn a_follower_hears_everything_once_and_goes_on_at_another_node() {
     assert_eq!(documents.len(), 5);
     let mut heard: Vec<Change> = Vec::new();
     for n in 0..20 {
-        all[n % 3].insert("people", &json!({"_id": format!("b{n:02}")})).expect("new");
+        all[n % 3].insert("people", json!({"_id": format!("b{n:02}")})).expect("new");
         if n == 10 {
             follow = all[2].follow("people", follow.token());
         }
@@ -149,12 +149,12 @@ fn a_minority_says_what_it_cannot_do_and_shows_what_it_has() {
     let dirs = Directories::new();
     let nodes = group(&dirs);
     let all: Vec<Documents> = nodes.iter().map(ready).collect();
-    let written = all[0].insert("people", &json!({"_id": "a"})).expect("new");
+    let written = all[0].insert("people", json!({"_id": "a"})).expect("new");
     all[2].level(Level::AtLeast(written.index)).get("people", "a").expect("it is there too");
     nodes[0].stop();
     nodes[1].stop();
     let minority = all[2].within(Duration::from_secs(2));
-    let refused = minority.insert("people", &json!({"_id": "b"})).expect_err("no majority");
+    let refused = minority.insert("people", json!({"_id": "b"})).expect_err("no majority");
     assert_ne!(refused.fate(), Fate::Done, "{refused}");
     minority.get("people", "a").expect_err("no majority");
     let stale = minority.level(Level::Stale).get("people", "a").expect("what it has").value;
@@ -168,11 +168,11 @@ fn a_single_node_needs_no_set_up_and_what_is_wrong_is_said_with_the_line_that_me
     let node = Node::new("alpha", 0, 5).has_documents(dirs.0.join("one")).start().expect("it starts");
     let documents = node.documents().within(DEADLINE);
     documents.create_collection("people").expect("new");
-    documents.insert("people", &json!({"_id": "a"})).expect("new");
+    documents.insert("people", json!({"_id": "a"})).expect("new");
     assert_eq!(documents.count("people", Filter::default()).expect("it answers").value, 1);
-    let missing = documents.insert("others", &json!({})).expect_err("unknown");
+    let missing = documents.insert("others", json!({})).expect_err("unknown");
     assert_eq!(missing.refusal(), Some(&Refusal::NoCollection("others".into())));
-    let long = documents.insert("people", &json!({"text": "x".repeat(600 << 10)})).expect_err("too long");
+    let long = documents.insert("people", json!({"text": "x".repeat(600 << 10)})).expect_err("too long");
     assert_eq!(long.refusal().map(Refusal::code), Some("document"));
     let plan = node.plan().to_string();
     assert!(plan.contains("documents"), "{plan}");
