@@ -165,6 +165,7 @@ fn no_fault(world: &World) -> Result<(), Violation> {
 
 struct Run<'a> {
     setup: &'a Setup,
+    #[cfg(feature = "replicated_log")]
     mode: Mode,
     world: World,
     counts: Counts,
@@ -189,7 +190,13 @@ impl<'a> Run<'a> {
         for name in &NAMES[..setup.nodes] {
             world.add_node(name, stack(config, bug));
         }
-        let mut run = Run { setup, mode, world, counts: Counts::new() };
+        let mut run = Run {
+            setup,
+            #[cfg(feature = "replicated_log")]
+            mode,
+            world,
+            counts: Counts::new(),
+        };
         run.world.all().for_each(|node| run.load(node));
         run.world.run_for(millis(drawn.u64(0..6000)));
         let faults = setup.draw(&mut drawn, setup.nodes);
