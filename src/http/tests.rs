@@ -271,6 +271,22 @@ fn connections_and_requests_have_a_bound() {
 }
 
 #[test]
+fn an_address_has_one_rate_however_many_connections_it_asks_on() {
+    let (per_second, threads, each) = (5, 8, 5);
+    let few = limited(|limits| limits.requests_per_second = per_second);
+    let (to, began) = (few.local_addr(), std::time::Instant::now());
+    let asked =
+        |_| std::thread::spawn(move || (0..each).map(|_| ask(to, "GET", "/v1/status", "").0).collect::<Vec<_>>());
+    let threads: Vec<_> = (0..threads).map(asked).collect();
+    let statuses: Vec<u16> = threads.into_iter().flat_map(|it| it.join().expect("no panic")).collect();
+    // the bucket's content, and what flowed in meanwhile
+    let most = f64::from(per_second) * (1.0 + began.elapsed().as_secs_f64());
+    let let_in = statuses.iter().filter(|status| **status == 200).count();
+    assert!(let_in >= 5 && let_in as f64 <= most, "{let_in} of {}, at most {most}", statuses.len());
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+}
+
+#[test]
 fn a_stopped_server_is_gone_and_its_streams_end() {
     let mut server = serve(Options::default());
     let to = server.local_addr();

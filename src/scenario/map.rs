@@ -9,7 +9,7 @@ use super::{Goal, Planted, Scenario};
 use crate::component::{Factory, Stack};
 use crate::error::CallError;
 use crate::id::Kind;
-use crate::protocol::replicated_log::{At, Config, Level, Machine, ReplicatedLog};
+use crate::protocol::replicated_log::{At, Config, Level, Machine, Queried, ReplicatedLog};
 use crate::protocol::replicated_map::{
     CHANNEL, Call, Committed, Condition, Entry, Got, NAME, Page, ReplicatedMap, Table, Transaction,
 };
@@ -100,7 +100,7 @@ impl Machine for Careless {
         let done = postcard::to_stdvec(&Transaction { conditions: Vec::new(), ..asked }).unwrap_or_default();
         self.0.apply(at, &done)
     }
-    fn query(&self, applied: u64, query: &[u8]) -> Option<Bytes> {
+    fn query(&self, applied: u64, query: &[u8]) -> Queried {
         self.0.query(applied, query)
     }
     fn snapshot(&self, out: &mut Vec<u8>) {

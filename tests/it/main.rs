@@ -27,6 +27,8 @@ mod election_mesh;
 mod examples;
 #[cfg(feature = "cli")]
 mod faulty_links;
+#[cfg(feature = "http")]
+mod http_documents;
 mod layers;
 mod members;
 mod models;

@@ -236,8 +236,8 @@ impl nodewright::protocol::replicated_log::Machine for Null {
     fn apply(&mut self, _: nodewright::protocol::replicated_log::At, _: &[u8]) -> bytes::Bytes {
         bytes::Bytes::new()
     }
-    fn query(&self, _: u64, _: &[u8]) -> Option<bytes::Bytes> {
-        None
+    fn query(&self, _: u64, _: &[u8]) -> nodewright::protocol::replicated_log::Queried {
+        nodewright::protocol::replicated_log::Queried::NotYet
     }
     fn snapshot(&self, _: &mut Vec<u8>) {}
     fn restore(&mut self, _: u64, _: &[u8]) -> Result<(), String> {

@@ -1,9 +1,11 @@
 //! What is committed is applied, delivered, answered.
 
 use super::component::{Phase, ReplicatedLog};
+use super::elsewhere::Job;
 use super::entry::Head;
 use super::event::LogApplied;
 use super::following::HASH_EVERY;
+use super::machine::Queried;
 use super::members::Change;
 use super::message::{Answer, Answered, Body, Done, Message, Proposed};
 use super::proposals::{Asker, Proposal};
@@ -120,10 +122,10 @@ impl ReplicatedLog {
     pub(super) fn answer(&mut self, cx: Cx<'_, '_>) {
         let Phase::Running(replica) = &mut self.phase else { return };
         let Some(state) = &replica.state else { return };
-        let applied = state.applied;
+        let (applied, elsewhere) = (state.applied, &mut replica.elsewhere);
         replica.reads.answer(applied, |what, reply_to| {
             let reply = match what {
-                What::Outcome(key) => Some(state.outcome(*key).map_or(Bytes::new(), |(at, reply)| {
+                What::Outcome(key) => Queried::Now(state.outcome(*key).map_or(Bytes::new(), |(at, reply)| {
                     let mut bytes = [at.term.to_le_bytes(), at.index.to_le_bytes()].concat();
                     bytes.extend_from_slice(&reply);
                     bytes.into()
@@ -137,11 +139,12 @@ impl ReplicatedLog {
                     }
                 },
             };
-            let answered = reply.is_some();
-            if let Some(reply) = reply {
-                cx.reply::<Answer>(reply_to, Ok(Answered { applied, reply }));
+            match reply {
+                Queried::Now(reply) => cx.reply::<Answer>(reply_to, Ok(Answered { applied, reply })),
+                Queried::Later(work) => elsewhere.take(reply_to, applied, Job(work), cx),
+                Queried::NotYet => return false,
             }
-            answered
+            true
         });
     }
 }

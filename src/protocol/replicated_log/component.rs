@@ -3,6 +3,7 @@
 use super::asked::Broadcasts;
 use super::boot::Loader;
 use super::config::{Config, Mutant};
+use super::elsewhere::Job;
 use super::event::Unusable;
 use super::members::Hello;
 use super::message::{Call, Message};
@@ -13,8 +14,8 @@ use super::wishes::Asked;
 use crate::component::{Boot, Context, Input, Inspection, Manifest, NetComponent, Role, Run, Token};
 use crate::error::Fault;
 use crate::id::{Kind, Life, NodeId};
+use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 /// The component's name.
 pub const NAME: &str = "replicated_log";
@@ -107,8 +108,8 @@ impl NetComponent for ReplicatedLog {
     type Message = Message;
     type Call = Call;
     type Timer = Timer;
-    type Job = Infallible;
-    type Done = Infallible;
+    type Job = Job;
+    type Done = Bytes;
 
     fn manifest(&self) -> Manifest {
         Manifest {
@@ -137,6 +138,7 @@ impl NetComponent for ReplicatedLog {
             }
             Input::Disk { token, result } => self.disk(token, result, cx)?,
             Input::Message { from, head, body } => self.message(from, head.0, body, cx)?,
+            Input::Done { token, done } => self.worked(token, done, cx)?,
             Input::Stream { id, input } => self.stream(id, input, cx)?,
             Input::Call { call, reply_to } => self.call(call, reply_to, cx),
             Input::Request { from, target, batch } => self.request(from, target, batch, cx),
@@ -151,6 +153,10 @@ impl NetComponent for ReplicatedLog {
             _ => {}
         }
         Ok(())
+    }
+
+    fn run(Job(work): Job) -> Bytes {
+        work()
     }
 
     /// All inputs of a run share one round of the engine, one write, one sync.
@@ -172,7 +178,7 @@ impl NetComponent for ReplicatedLog {
                 into.row("log segments", replica.wal.segments());
                 into.row("entries in memory", replica.engine.as_ref().map_or(0, |engine| engine.store().bytes()));
                 into.row("newest snapshot", replica.following.newest());
-                into.row("reads waiting", replica.reads.len());
+                into.row("reads waiting, on the pool", format!("{}, {}", replica.reads.len(), replica.elsewhere.len()));
             }
             Phase::Unusable(why) => into.row("does not serve", why),
             _ => into.row("role", "reads its log"),

@@ -4,6 +4,7 @@
 use super::boot::{SNAPSHOTS, UNFINISHED, snapshot_name};
 use super::component::{Phase, ReplicatedLog};
 use super::config::Mutant;
+use super::elsewhere::Job;
 use super::event::Diverged;
 use super::snapshot::{self, Meta};
 use super::state::State;
@@ -98,7 +99,6 @@ impl Following {
         let token = cx.disk(DiskOp::Remove { name: name() });
         self.files.retain(|index| *index != meta.index);
         self.files.push(meta.index);
-        self.applied_bytes = 0;
         self.making = Some(Making { token, steps, meta, bytes, then });
     }
 
@@ -138,7 +138,7 @@ impl ReplicatedLog {
         let (due, unsynced) = (self.config.snapshot_bytes, self.has(Mutant::SnapshotUnsynced));
         let Phase::Running(replica) = &mut self.phase else { return };
         let (Some(engine), Some(state)) = (&replica.engine, &replica.state) else { return };
-        if replica.following.making.is_some() {
+        if replica.following.making.is_some() || replica.elsewhere.snapshot.is_some() {
             return; // also while one of a leader's is on its way to the disk
         }
         let wanted = engine.store().wants_snapshot() && state.applied > replica.following.newest;
@@ -147,8 +147,26 @@ impl ReplicatedLog {
         }
         let Some(term) = engine.term_at(state.applied) else { return };
         let meta = Meta { index: state.applied, term, conf: state.conf.clone() };
-        let bytes = snapshot::encode(&meta, &state.snapshot());
-        replica.following.keep(meta, bytes, Then::Truncate, unsynced, cx);
+        replica.following.applied_bytes = 0;
+        let (state, long) = state.snapshot();
+        let encoded = {
+            let meta = meta.clone();
+            move || snapshot::encode(&meta, &state())
+        };
+        if long {
+            replica.elsewhere.snapshot = Some((cx.job(Job(Box::new(encoded))), meta));
+        } else {
+            replica.following.keep(meta, encoded(), Then::Truncate, unsynced, cx);
+        }
+    }
+
+    /// A snapshot was made elsewhere: it is kept, unless a leader's came before it.
+    pub(super) fn snapshot_made(&mut self, meta: Meta, bytes: Bytes, cx: Cx<'_, '_>) {
+        let unsynced = self.has(Mutant::SnapshotUnsynced);
+        let Phase::Running(replica) = &mut self.phase else { return };
+        if replica.following.making.is_none() && meta.index > replica.following.newest {
+            replica.following.keep(meta, bytes, Then::Truncate, unsynced, cx);
+        }
     }
 
     /// A disk operation of a running replica succeeded.

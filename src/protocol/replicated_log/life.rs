@@ -4,6 +4,7 @@
 use super::boot::{Loaded, Step, make};
 use super::component::{Phase, REMOVED, ReplicatedLog, VERSION};
 use super::config::Mutant;
+use super::elsewhere::Elsewhere;
 use super::engine::{Engine, Hard};
 use super::event::{Skipped, TornTail};
 use super::following::{Following, Then};
@@ -129,6 +130,7 @@ impl ReplicatedLog {
             gathered: Gathered::default(),
             reads,
             transfers,
+            elsewhere: Elsewhere::default(),
         }));
         self.greet(None, cx);
         self.gather(cx)
@@ -189,7 +191,7 @@ impl ReplicatedLog {
         let meta = founders.meta();
         let hard = replica.hard;
         let hard = if hard.term == 0 { Hard { term: 1, vote: 0, commit: 1 } } else { Hard { commit: 1, ..hard } };
-        let bytes = super::snapshot::encode(&meta, &state.snapshot());
+        let bytes = super::snapshot::encode(&meta, &(state.snapshot().0)());
         replica.following.keep(meta.clone(), bytes, Then::Begin, false, cx);
         replica.wal.hold();
         replica.engine = Some(Engine::new(replica.id, replica.seed, hard, meta, &[])?);

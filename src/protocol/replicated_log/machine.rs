@@ -11,6 +11,21 @@ pub struct At {
     pub term: u64,
 }
 
+/// What a query comes to.
+pub enum Queried {
+    /// The answer.
+    Now(Bytes),
+    /// The answer is this work's, done on the pool while the log goes on. It has what
+    /// it needs of the state as it was.
+    Later(Box<dyn FnOnce() -> Bytes + Send>),
+    /// There is no answer yet: asked again after each entry, until the asker's
+    /// deadline (so a watch waits).
+    NotYet,
+}
+
+/// See [`Machine::snapshot_later`].
+pub type SnapshotWork = Box<dyn FnOnce(&mut Vec<u8>) + Send>;
+
 /// A deterministic state machine: the same commands in the same order give the
 /// same replies and the same [`Machine::hash`] on every replica. It runs inside
 /// the log's component, one per channel, and is rebuilt from the newest snapshot
@@ -20,12 +35,18 @@ pub trait Machine: Send + 'static {
     /// cannot be done says so in the reply. Never panics on any bytes.
     fn apply(&mut self, at: At, command: &[u8]) -> Bytes;
 
-    /// Answers from the state. `None`: there is no answer yet; asked again after
-    /// each entry, until the asker's deadline (so a watch waits).
-    fn query(&self, applied: u64, query: &[u8]) -> Option<Bytes>;
+    /// Answers from the state.
+    fn query(&self, applied: u64, query: &[u8]) -> Queried;
 
     /// Appends the whole state.
     fn snapshot(&self, out: &mut Vec<u8>);
+
+    /// What appends the state as it is now, at any later time: for a large one, of
+    /// which a copy that shares its parts is cheap. Without it the replica does
+    /// nothing else while [`Machine::snapshot`] runs.
+    fn snapshot_later(&self) -> Option<SnapshotWork> {
+        None
+    }
 
     /// Takes the state from a snapshot that stands at this index.
     ///

@@ -40,7 +40,7 @@
 //! | `machine` `state` | what is replicated |
 //! | `component` `boot` `life` | a life of a replica |
 //! | `peers` `asked` `replica` | what it hears |
-//! | `pump` `rounds` `apply` `following` | what it does |
+//! | `pump` `rounds` `apply` `following` `elsewhere` | what it does |
 //! | `proposals` `gathered` `reads` `transfer` `wishes` | what is asked of it |
 //!
 //! The traps of the engine, by number, are in the names of the tests.
@@ -50,6 +50,7 @@ mod asked;
 mod boot;
 mod component;
 mod config;
+mod elsewhere;
 mod engine;
 mod entry;
 mod event;
@@ -81,7 +82,7 @@ pub use config::Mutant;
 pub use config::{Config, Machines};
 pub use entry::Key;
 pub use event::{Diverged, LogApplied, LogLeader, LogVote, Skipped, SnapshotInstalled, TornTail, Unusable};
-pub use machine::{At, Machine};
+pub use machine::{At, Machine, Queried, SnapshotWork};
 pub use members::Member;
 pub use message::{Answer, Answered, Call, Done, Level, Message, Proposed, Status};
 pub use state::{KEY_BYTES_MAX, KEYS_MAX};

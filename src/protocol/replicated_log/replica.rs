@@ -1,6 +1,7 @@
 //! A replica with its log on the disk: what it does for a peer, and what it says
 //! of itself.
 
+use super::elsewhere::Elsewhere;
 use super::engine::{Engine, Hard};
 use super::entry::Head;
 use super::following::Following;
@@ -32,6 +33,7 @@ pub(super) struct Replica {
     pub(super) gathered: Gathered,
     pub(super) reads: Reads,
     pub(super) transfers: Transfers,
+    pub(super) elsewhere: Elsewhere,
 }
 
 impl Replica {

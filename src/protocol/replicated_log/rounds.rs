@@ -142,6 +142,7 @@ impl ReplicatedLog {
         state.twice = twice;
         let (index, hard) = (meta.index, replica.hard);
         replica.following.committed.clear();
+        replica.following.applied_bytes = 0;
         replica.following.keep(meta, bytes, Then::Restart, false, cx);
         replica.wal.forget();
         replica.wal.hold();

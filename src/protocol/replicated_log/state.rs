@@ -14,7 +14,7 @@
 
 use super::engine::mix;
 use super::entry::{Head, Key};
-use super::machine::{At, Machine};
+use super::machine::{At, Machine, Queried, SnapshotWork};
 use super::members::{Change, Founders, Member};
 use super::snapshot::Conf;
 use super::{MEMBERS_MAX, Machines};
@@ -49,7 +49,9 @@ pub(super) struct State {
     pub(super) members: BTreeMap<u64, NodeId>,
     pub(super) conf: Conf,
     sessions: BTreeMap<NodeId, (Incarnation, u64)>,
-    keys: VecDeque<(Key, At, Bytes)>,
+    outcomes: BTreeMap<Key, (At, Bytes)>,
+    /// Their keys, the oldest first.
+    keys: VecDeque<Key>,
     key_bytes: usize,
     delivered: u64,
     machines: BTreeMap<Kind, Box<dyn Machine>>,
@@ -77,6 +79,7 @@ impl State {
             founders,
             members,
             sessions: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
             keys: VecDeque::new(),
             key_bytes: 0,
             delivered: 0,
@@ -129,14 +132,16 @@ impl State {
 
     /// The outcome of the proposal with this key, if it is remembered.
     pub(super) fn outcome(&self, key: Key) -> Option<(At, Bytes)> {
-        self.keys.iter().rev().find(|(it, ..)| *it == key).map(|(_, at, reply)| (*at, reply.clone()))
+        self.outcomes.get(&key).cloned()
     }
 
+    /// Keeps the outcome of a key of which none is kept.
     fn remember(&mut self, key: Key, at: At, reply: Bytes) {
         self.key_bytes += reply.len();
-        self.keys.push_back((key, at, reply));
+        self.keys.push_back(key);
+        self.outcomes.insert(key, (at, reply));
         while self.keys.len() > KEYS_MAX || self.key_bytes > KEY_BYTES_MAX {
-            let Some((_, _, reply)) = self.keys.pop_front() else { break };
+            let Some((_, reply)) = self.keys.pop_front().and_then(|key| self.outcomes.remove(&key)) else { break };
             self.key_bytes -= reply.len();
         }
     }
@@ -151,7 +156,7 @@ impl State {
         self.conf = conf;
     }
 
-    pub(super) fn query(&self, channel: Kind, query: &[u8]) -> Option<Option<Bytes>> {
+    pub(super) fn query(&self, channel: Kind, query: &[u8]) -> Option<Queried> {
         self.machines.get(&channel).map(|machine| machine.query(self.applied, query))
     }
 
@@ -160,30 +165,49 @@ impl State {
         let sessions = self.sessions.iter().fold(self.applied, |hash, (node, (incarnation, last))| {
             mix(hash ^ mix(node.0 ^ mix(incarnation.0)) ^ last)
         });
-        let keys = self.keys.back().map_or(0, |(key, at, _)| mix(*key as u64 ^ at.index)) ^ self.keys.len() as u64;
+        let newest = self.keys.back().and_then(|key| Some((key, self.outcomes.get(key)?)));
+        let keys = newest.map_or(0, |(key, (at, _))| mix(*key as u64 ^ at.index)) ^ self.keys.len() as u64;
         let machines = self.machines.values().fold(self.delivered, |hash, machine| mix(hash ^ machine.hash()));
         mix(sessions ^ keys.rotate_left(20)) ^ machines
     }
 
-    pub(super) fn snapshot(&self) -> Vec<u8> {
+    /// What gives the whole state's bytes as it is now, at any later time; the
+    /// second says whether that may take long, and should be done elsewhere.
+    pub(super) fn snapshot(&self) -> (impl FnOnce() -> Vec<u8> + Send + use<>, bool) {
+        let kept = self.keys.iter().filter_map(|key| self.outcomes.get(key).map(|(at, reply)| (key, at, reply)));
         let frame = Frame {
             founders: self.founders.clone(),
             members: self.members.clone(),
             sessions: self.sessions.clone(),
-            keys: self.keys.iter().map(|(key, at, reply)| (*key, (at.index, at.term), reply.clone())).collect(),
+            keys: kept.map(|(key, at, reply)| (*key, (at.index, at.term), reply.clone())).collect(),
             delivered: self.delivered,
         };
-        let mut out = Vec::new();
-        put_head(&mut out, &frame);
-        for (kind, machine) in &self.machines {
+        let mut long = false;
+        let mut part = |machine: &dyn Machine| -> SnapshotWork {
+            if let Some(work) = machine.snapshot_later() {
+                long = true;
+                return work;
+            }
             let mut bytes = Vec::new();
             machine.snapshot(&mut bytes);
-            put_item(&mut out, |out| {
-                put_head(out, kind);
-                out.extend_from_slice(&bytes);
-            });
-        }
-        out
+            Box::new(move |out| out.extend_from_slice(&bytes))
+        };
+        let parts: Vec<(Kind, SnapshotWork)> =
+            self.machines.iter().map(|(kind, machine)| (*kind, part(machine.as_ref()))).collect();
+        let bytes = move || {
+            let mut out = Vec::new();
+            put_head(&mut out, &frame);
+            for (kind, part) in parts {
+                let mut bytes = Vec::new();
+                part(&mut bytes);
+                put_item(&mut out, |out| {
+                    put_head(out, &kind);
+                    out.extend_from_slice(&bytes);
+                });
+            }
+            out
+        };
+        (bytes, long)
     }
 
     /// The state of a snapshot.
@@ -225,8 +249,8 @@ mod tests {
             self.0 += command.len() as u64;
             Bytes::copy_from_slice(&self.0.to_le_bytes())
         }
-        fn query(&self, _: u64, _: &[u8]) -> Option<Bytes> {
-            Some(Bytes::copy_from_slice(&self.0.to_le_bytes()))
+        fn query(&self, _: u64, _: &[u8]) -> Queried {
+            Queried::Now(Bytes::copy_from_slice(&self.0.to_le_bytes()))
         }
         fn snapshot(&self, out: &mut Vec<u8>) {
             out.extend_from_slice(&self.0.to_le_bytes());
@@ -295,7 +319,7 @@ mod tests {
         for n in 1..20 {
             applied(&mut state, &command(1, n, (n % 3 == 0).then_some(u128::from(n))));
         }
-        let restored = State::restored(state.applied, state.conf.clone(), &state.snapshot(), &machines());
+        let restored = State::restored(state.applied, state.conf.clone(), &(state.snapshot().0)(), &machines());
         let mut restored = restored.unwrap_or_else(|why| panic!("{why}"));
         assert_eq!(restored.hash(), state.hash());
         assert_eq!(applied(&mut restored, &command(1, 20, Some(3))), Some(9), "keys are part of it");

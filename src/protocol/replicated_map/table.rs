@@ -1,7 +1,7 @@
 //! The machine: an ordered table, its newest changes, a hash of it all.
 
 use super::command::{Change, Committed, Condition, Entry, Operation, Page, Query, Refusal, Transaction, Watched};
-use crate::protocol::replicated_log::{At, Machine};
+use crate::protocol::replicated_log::{At, Machine, Queried};
 use bytes::Bytes;
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
@@ -220,17 +220,20 @@ impl Machine for Table {
         encoded(&self.commit(at.index, command))
     }
 
-    fn query(&self, applied: u64, query: &[u8]) -> Option<Bytes> {
+    fn query(&self, applied: u64, query: &[u8]) -> Queried {
         match postcard::from_bytes::<Query>(query) {
             Ok(Query::Get(keys)) => {
                 let got: Vec<Option<Entry>> = keys.iter().take(ANSWER_MAX).map(|key| self.get(key)).collect();
-                Some(encoded(&got))
+                Queried::Now(encoded(&got))
             }
-            Ok(Query::List { prefix, after, limit }) => Some(encoded(&self.list(&prefix, after.as_ref(), limit))),
-            Ok(Query::Watch { prefix, after, limit }) => {
-                self.watch(applied, &prefix, after, limit).map(|watched| encoded(&watched))
+            Ok(Query::List { prefix, after, limit }) => {
+                Queried::Now(encoded(&self.list(&prefix, after.as_ref(), limit)))
             }
-            Err(_) => Some(Bytes::new()),
+            Ok(Query::Watch { prefix, after, limit }) => match self.watch(applied, &prefix, after, limit) {
+                Some(watched) => Queried::Now(encoded(&watched)),
+                None => Queried::NotYet,
+            },
+            Err(_) => Queried::Now(Bytes::new()),
         }
     }
 

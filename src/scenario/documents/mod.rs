@@ -141,7 +141,8 @@ fn stack(bug: Option<Bug>, first: bool, history_max: usize) -> Stack {
         Some(Bug::Log(mutant)) => (None, Some(mutant)),
         None => (None, None),
     };
-    let limits = Limits { history_max, build_step: 3, pins_max: 3, mutant: store, ..Limits::default() };
+    let limits =
+        Limits { history_max, build_step: 3, examined_in_place: 4, pins_max: 3, mutant: store, ..Limits::default() };
     let config = move || {
         let small =
             Config { segment_bytes: 16384, snapshot_bytes: 8000, traced: true, mutant: log, ..Config::default() };

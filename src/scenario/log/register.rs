@@ -1,6 +1,6 @@
 //! A machine whose state is all that was done to it.
 
-use crate::protocol::replicated_log::{At, Machine};
+use crate::protocol::replicated_log::{At, Machine, Queried};
 use bytes::Bytes;
 
 /// Commands by their number, in the order in which they were applied.
@@ -30,8 +30,8 @@ impl Machine for Register {
         Bytes::copy_from_slice(&number.to_le_bytes())
     }
 
-    fn query(&self, _: u64, _: &[u8]) -> Option<Bytes> {
-        Some(self.bytes().into())
+    fn query(&self, _: u64, _: &[u8]) -> Queried {
+        Queried::Now(self.bytes().into())
     }
 
     fn snapshot(&self, out: &mut Vec<u8>) {

@@ -1,31 +1,65 @@
 //! Answers from the state.
 
 use super::collection::Collection;
+use super::component::encoded;
 use super::cursor::Cursor;
 use super::limits::Mutant;
-use super::plan::choose;
+use super::plan::{Chosen, Went, choose};
 use super::query::{Filter, Projection, Sort};
 use super::question::{ANSWER_BYTES, ANSWER_MAX, Answer, Chores, Find, Found, Page, Plan, Question, Stats};
 use super::refusal::Refusal;
 use super::store::Store;
+use crate::protocol::replicated_log::Queried;
 use std::sync::Arc;
 
+/// What is made of where a search went.
+type Tell = Box<dyn FnOnce(&Chosen<'_>, Went) -> Answer + Send>;
+
 impl Store {
-    /// `None` while there is nothing to tell.
-    pub(super) fn answer(&self, applied: u64, question: Question) -> Option<Answer> {
+    /// The answer, what brings it, or word that there is nothing to tell yet.
+    pub(super) fn answer(&self, applied: u64, question: Question) -> Queried {
         let answered = match question {
             Question::Get { collection, ids, projection } => self.get(&collection, &ids, &projection),
-            Question::Find(collection, find) => self.find(applied, &collection, &find),
-            Question::Count(collection, find) => self.count(&collection, &find),
-            Question::Explain(collection, find) => self.explain(&collection, &find),
+            Question::Find(collection, find) => return now(self.find(applied, collection, find)),
+            Question::Count(collection, find) => return now(self.count(&collection, find)),
+            Question::Explain(collection, find) => return now(self.explain(&collection, find)),
             Question::Collections => Ok(Answer::Collections(self.stats())),
             Question::Watch(watch) => {
-                let watched = self.history.watch(applied, &watch, self.has(Mutant::WatchLate));
-                return watched.map(Answer::Watched);
+                return match self.history.watch(applied, &watch, self.has(Mutant::WatchLate)) {
+                    Some(watched) => Queried::Now(encoded(&Answer::Watched(watched))),
+                    None => Queried::NotYet,
+                };
             }
             Question::Chores => Ok(Answer::Chores(self.chores())),
         };
-        Some(answered.unwrap_or_else(Answer::Refused))
+        now(answered.map(|answer| Queried::Now(encoded(&answer))))
+    }
+
+    /// Searches here as long as that is short, else elsewhere from the beginning.
+    /// What may have further pages is kept for them, in the state of an index.
+    fn search(
+        &self,
+        state: Arc<Collection>,
+        find: Find,
+        after: Option<Vec<u8>>,
+        counts: bool,
+        pages_at: Option<u64>,
+        tell: Tell,
+    ) -> Result<Queried, Refusal> {
+        let chosen = choose(&state, &find.filter, &find.sort);
+        let went = chosen.go(&find, after.as_deref(), counts, self.limits.examined_in_place)?;
+        if let Some(at) = pages_at.filter(|_| went.as_ref().is_none_or(|went| went.more)) {
+            self.pins.borrow_mut().pin(&state, at, self.written, &self.limits);
+        }
+        if let Some(went) = went {
+            return Ok(Queried::Now(encoded(&tell(&chosen, went))));
+        }
+        drop(chosen);
+        Ok(Queried::Later(Box::new(move || {
+            let chosen = choose(&state, &find.filter, &find.sort);
+            let went = chosen.go(&find, after.as_deref(), counts, u64::MAX);
+            encoded(&went.map_or_else(Answer::Refused, |went| tell(&chosen, went.unwrap_or_default())))
+        })))
     }
 
     fn get(&self, collection: &str, ids: &[String], projection: &Projection) -> Result<Answer, Refusal> {
@@ -64,47 +98,45 @@ impl Store {
         self.pins.borrow().find(name, at).cloned().ok_or(Refusal::CursorExpired { at })
     }
 
-    fn find(&self, applied: u64, name: &str, find: &Find) -> Result<Answer, Refusal> {
+    fn find(&self, applied: u64, name: String, find: Find) -> Result<Queried, Refusal> {
         let (state, at, after) = match &find.cursor {
-            None => (self.collection(name)?.clone(), applied, None),
+            None => (self.collection(&name)?.clone(), applied, None),
             Some(text) => {
-                let Cursor { at, place, .. } = Cursor::read(text, name, find)?;
-                (self.state_at(name, at)?, at, Some(place))
+                let Cursor { at, place, .. } = Cursor::read(text, &name, &find)?;
+                (self.state_at(&name, at)?, at, Some(place))
             }
         };
-        let went = choose(&state, &find.filter, &find.sort).go(find, after.as_deref(), false)?;
-        let cursor = match (went.more, went.found.last()) {
-            (true, Some((place, _))) => {
-                self.pins.borrow_mut().pin(&state, at, self.written, &self.limits);
-                Some(Cursor::new(at, name, find, place.clone()).to_text())
-            }
-            _ => None,
+        let asked = find.clone();
+        let tell = move |_: &Chosen<'_>, went: Went| {
+            let last = went.found.last().filter(|_| went.more);
+            let cursor = last.map(|(place, _)| Cursor::new(at, &name, &asked, place.clone()).to_text());
+            let documents = went.found.into_iter().map(|(_, found)| found).collect();
+            Answer::Page(Page { documents, at, examined: went.examined, cursor })
         };
-        let documents = went.found.into_iter().map(|(_, found)| found).collect();
-        Ok(Answer::Page(Page { documents, at, examined: went.examined, cursor }))
+        self.search(state, find, after, false, Some(at), Box::new(tell))
     }
 
-    fn count(&self, name: &str, find: &Find) -> Result<Answer, Refusal> {
+    fn count(&self, name: &str, find: Find) -> Result<Queried, Refusal> {
         let collection = self.collection(name)?;
         if find.filter == Filter::default() {
-            return Ok(Answer::Count(collection.documents.len() as u64));
+            return Ok(Queried::Now(encoded(&Answer::Count(collection.documents.len() as u64))));
         }
-        let went = choose(collection, &find.filter, &Sort::default()).go(find, None, true)?;
-        Ok(Answer::Count(went.matched))
+        let find = Find { sort: Sort::default(), ..find };
+        self.search(collection.clone(), find, None, true, None, Box::new(|_, went| Answer::Count(went.matched)))
     }
 
-    fn explain(&self, name: &str, find: &Find) -> Result<Answer, Refusal> {
-        let collection = self.collection(name)?;
-        let chosen = choose(collection, &find.filter, &find.sort);
-        let went = chosen.go(find, None, false)?;
-        Ok(Answer::Plan(Plan {
-            access: chosen.access(),
-            sorts: chosen.sorts,
-            examined: went.examined,
-            matched: went.matched,
-            documents: collection.documents.len() as u64,
-            passed_over: chosen.passed_over,
-        }))
+    fn explain(&self, name: &str, find: Find) -> Result<Queried, Refusal> {
+        let tell = |chosen: &Chosen<'_>, went: Went| {
+            Answer::Plan(Plan {
+                access: chosen.access(),
+                sorts: chosen.sorts,
+                examined: went.examined,
+                matched: went.matched,
+                documents: chosen.documents(),
+                passed_over: chosen.passed_over.clone(),
+            })
+        };
+        self.search(self.collection(name)?.clone(), find, None, false, None, Box::new(tell))
     }
 
     fn stats(&self) -> Stats {
@@ -125,4 +157,8 @@ impl Store {
             expiring: self.collections.values().any(expires),
         }
     }
+}
+
+fn now(answered: Result<Queried, Refusal>) -> Queried {
+    answered.unwrap_or_else(|why| Queried::Now(encoded(&Answer::Refused(why))))
 }

@@ -48,7 +48,7 @@ impl Told {
 }
 
 /// See the module.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct History {
     changes: VecDeque<Told>,
     bytes: usize,

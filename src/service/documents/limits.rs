@@ -13,6 +13,9 @@ pub struct Limits {
     pub history_bytes_max: usize,
     /// Documents that are taken into an index with each entry: 4096.
     pub build_step: usize,
+    /// Documents that a query examines in place: 256. One that looks at more is
+    /// answered on the pool. Not of the replicated state.
+    pub examined_in_place: u64,
     /// States that cursors are pinned to: 64; the oldest goes first. Not of the
     /// replicated state.
     pub pins_max: usize,
@@ -48,6 +51,7 @@ impl Default for Limits {
             history_max: 1 << 16,
             history_bytes_max: 16 << 20,
             build_step: 4096,
+            examined_in_place: 256,
             pins_max: 64,
             pin_bytes_max: 64 << 20,
             mutant: None,

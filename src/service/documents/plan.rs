@@ -95,6 +95,11 @@ fn in_order(index: &Index, found: &KeyRanges, sort: &Sort) -> bool {
 }
 
 impl Chosen<'_> {
+    /// How many the collection has.
+    pub(super) fn documents(&self) -> u64 {
+        self.collection.documents.len() as u64
+    }
+
     pub(super) fn access(&self) -> Access {
         match &self.way {
             Way::Ids(found) if found.points > 0 => Access::Ids(found.ranges.len() as u64),
@@ -160,11 +165,18 @@ impl Chosen<'_> {
         Ok(())
     }
 
-    /// Goes the way: a page of what passes, behind a place.
+    /// Goes the way: a page of what passes, behind a place. `None` once more than
+    /// `budget` documents were examined.
     ///
     /// # Errors
     /// Too many documents would be examined, or it is a scan where none is wanted.
-    pub(super) fn go(&self, find: &Find, after: Option<&[u8]>, counts: bool) -> Result<Went, Refusal> {
+    pub(super) fn go(
+        &self,
+        find: &Find,
+        after: Option<&[u8]>,
+        counts: bool,
+        budget: u64,
+    ) -> Result<Option<Went>, Refusal> {
         let Find { filter, sort, projection, .. } = find;
         let max = find.examined_max.unwrap_or(EXAMINED_DEFAULT).min(EXAMINED_MAX);
         let mend = || match self.is_narrowed() {
@@ -185,6 +197,9 @@ impl Chosen<'_> {
             went.examined += 1;
             if went.examined > max {
                 return Err(refused(mend()));
+            }
+            if went.examined > budget {
+                return Ok(false);
             }
             let value = if parses { held.document.value() } else { Value::Null };
             if parses && !filter.matches(&value) {
@@ -214,6 +229,9 @@ impl Chosen<'_> {
             }
             Ok(!went.more)
         })?;
+        if went.examined > budget {
+            return Ok(None);
+        }
         for (key, (id, held)) in best {
             went.more = went.found.len() == limit || bytes > ANSWER_BYTES;
             if went.more {
@@ -224,7 +242,7 @@ impl Chosen<'_> {
             bytes += found.document.len() + found.id.len();
             went.found.push((key, found));
         }
-        Ok(went)
+        Ok(Some(went))
     }
 
     /// Ids of all that pass, in their order.

@@ -14,7 +14,8 @@ pub(super) const ANSWER_BYTES: usize = 1 << 20;
 /// Documents that a query or a write by filter examines at most, unless a query
 /// asks for more.
 pub const EXAMINED_DEFAULT: u64 = 100_000;
-/// What a query may raise that to: a replica does nothing else meanwhile.
+/// What a query may raise that to. What looks at many is answered on the pool
+/// ([`Limits::examined_in_place`](super::Limits)), a write by filter holds all up.
 pub const EXAMINED_MAX: u64 = 1_000_000;
 
 /// A question; answered from the state at one index.

@@ -4,10 +4,10 @@
 use super::collection::{Collection, Held};
 use super::command::{CollectionOptions, IndexSpec};
 use super::document::Document;
-use super::history::{Told, What};
+use super::history::{History, Told, What};
 use super::index::{Index, Progress};
 use super::limits::Limits;
-use super::store::Store;
+use super::store::{Collections, Store};
 use crate::codec::{Items, put_head, put_item};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -61,39 +61,55 @@ enum Kind {
     Dropped,
 }
 
-/// Appends the state.
-pub(super) fn write(store: &Store, out: &mut Vec<u8>) {
-    let mut put = |item: &Item| put_item(out, |out| put_head(out, item));
-    put(&Item::Head { format: FORMAT, clock: store.clock, history_from: store.history.from });
-    for collection in store.collections.values() {
-        put(&Item::Collection {
-            name: collection.name.to_string(),
-            options: collection.options.clone(),
-            created: collection.created,
-            changed: collection.changed,
-        });
-        for (id, held) in collection.documents.iter() {
-            let Held { revision, written, document } = held.clone();
-            put(&Item::Document { id: id.to_string(), revision, written, document });
-        }
-        for index in &collection.indexes {
-            let progress = match &index.progress {
-                Progress::Ready => Made::Ready,
-                Progress::Building(through) => Made::Building(through.as_ref().map(ToString::to_string)),
-                Progress::Failed { holders, values } => {
-                    Made::Failed { holders: holders.clone(), values: values.clone() }
-                }
-            };
-            put(&Item::Index { spec: (*index.spec).clone(), progress });
-        }
+/// What a snapshot is made of: it shares its parts with the state.
+pub(super) struct Image {
+    clock: u64,
+    collections: Collections,
+    history: History,
+}
+
+impl Store {
+    /// The state as it is now.
+    pub(super) fn image(&self) -> Image {
+        Image { clock: self.clock, collections: self.collections.clone(), history: self.history.clone() }
     }
-    for Told { index, collection, what } in store.history.iter() {
-        let what = match what {
-            What::Put(id, document) => Kind::Put(id.to_string(), document.clone()),
-            What::Deleted(id) => Kind::Deleted(id.to_string()),
-            What::Dropped => Kind::Dropped,
-        };
-        put(&Item::Change { index: *index, collection: collection.to_string(), what });
+}
+
+impl Image {
+    /// Appends the state.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let mut put = |item: &Item| put_item(out, |out| put_head(out, item));
+        put(&Item::Head { format: FORMAT, clock: self.clock, history_from: self.history.from });
+        for collection in self.collections.values() {
+            put(&Item::Collection {
+                name: collection.name.to_string(),
+                options: collection.options.clone(),
+                created: collection.created,
+                changed: collection.changed,
+            });
+            for (id, held) in collection.documents.iter() {
+                let Held { revision, written, document } = held.clone();
+                put(&Item::Document { id: id.to_string(), revision, written, document });
+            }
+            for index in &collection.indexes {
+                let progress = match &index.progress {
+                    Progress::Ready => Made::Ready,
+                    Progress::Building(through) => Made::Building(through.as_ref().map(ToString::to_string)),
+                    Progress::Failed { holders, values } => {
+                        Made::Failed { holders: holders.clone(), values: values.clone() }
+                    }
+                };
+                put(&Item::Index { spec: (*index.spec).clone(), progress });
+            }
+        }
+        for Told { index, collection, what } in self.history.iter() {
+            let what = match what {
+                What::Put(id, document) => Kind::Put(id.to_string(), document.clone()),
+                What::Deleted(id) => Kind::Deleted(id.to_string()),
+                What::Dropped => Kind::Dropped,
+            };
+            put(&Item::Change { index: *index, collection: collection.to_string(), what });
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::plan::choose;
 use super::query::{Filter, ID, Patch, Sort};
 use super::question::{Answer, Question};
 use super::refusal::Refusal;
-use crate::protocol::replicated_log::{At, Machine};
+use crate::protocol::replicated_log::{At, Machine, Queried, SnapshotWork};
 use bytes::Bytes;
 use serde_json::json;
 use std::cell::RefCell;
@@ -356,15 +356,20 @@ impl Machine for Store {
         encoded(&committed)
     }
 
-    fn query(&self, applied: u64, query: &[u8]) -> Option<Bytes> {
+    fn query(&self, applied: u64, query: &[u8]) -> Queried {
         match postcard::from_bytes::<Question>(query) {
-            Ok(question) => self.answer(applied, question).map(|answer| encoded(&answer)),
-            Err(_) => Some(encoded(&Answer::Refused(Refusal::Unreadable))),
+            Ok(question) => self.answer(applied, question),
+            Err(_) => Queried::Now(encoded(&Answer::Refused(Refusal::Unreadable))),
         }
     }
 
     fn snapshot(&self, out: &mut Vec<u8>) {
-        super::snapshot::write(self, out);
+        self.image().write(out);
+    }
+
+    fn snapshot_later(&self) -> Option<SnapshotWork> {
+        let image = self.image();
+        Some(Box::new(move |out| image.write(out)))
     }
 
     fn restore(&mut self, _: u64, snapshot: &[u8]) -> Result<(), String> {

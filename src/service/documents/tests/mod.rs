@@ -6,7 +6,7 @@ mod model;
 
 use super::query::{Filter, Patch, Sort};
 use super::*;
-use crate::protocol::replicated_log::{At, Machine};
+use crate::protocol::replicated_log::{At, Machine, Queried};
 use serde_json::{Value, json};
 
 /// A store, and the index of what it applied last.
@@ -52,7 +52,11 @@ impl Machinery {
 
     pub(super) fn ask(&self, question: Question) -> Option<Answer> {
         let bytes = postcard::to_stdvec(&question).expect("plain values");
-        let answer = self.store.query(self.at, &bytes)?;
+        let answer = match self.store.query(self.at, &bytes) {
+            Queried::Now(answer) => answer,
+            Queried::Later(work) => work(),
+            Queried::NotYet => return None,
+        };
         Some(postcard::from_bytes(&answer).expect("an answer"))
     }
 

@@ -109,7 +109,7 @@ fn compare(it: &Machinery, model: &Model, rng: &mut fastrand::Rng) {
 fn it_holds_and_finds_what_the_model_does() {
     for seed in 0..16 {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let limits = Limits { build_step: 7, history_max: 64, ..Limits::default() };
+        let limits = Limits { build_step: 7, examined_in_place: 5, history_max: 64, ..Limits::default() };
         let mut it = Machinery::new(limits);
         it.commit(Command::CreateCollection("people".into(), CollectionOptions::default()));
         let mut twin = Machinery::new(limits);

@@ -1,6 +1,6 @@
 use super::super::manifest::tests::manifest;
 use super::*;
-use crate::protocol::replicated_log::{At, Machine};
+use crate::protocol::replicated_log::{At, Machine, Queried};
 use crate::protocol::replicated_map::{Committed, Query, Table};
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ impl Map {
 
     fn get(&self, keys: Vec<Bytes>) -> Vec<Option<Entry>> {
         let query = postcard::to_stdvec(&Query::Get(keys)).expect("encodes");
-        let reply = self.table.query(self.index, &query).expect("is answered at once");
+        let Queried::Now(reply) = self.table.query(self.index, &query) else { panic!("is answered at once") };
         postcard::from_bytes(&reply).expect("decodes")
     }
 
