@@ -67,6 +67,10 @@ pub enum Call {
         /// How much, at most a block.
         bytes: u64,
     },
+    /// A byte of the n-th part that is some file's is another one from now on: what
+    /// tests do to disks. Answered with `bool`, whether there was one.
+    #[doc(hidden)]
+    Rot(usize),
     /// Reads a part whole and compares. Answered with `Result<Scrubbed, Refusal>`.
     /// A part that is not what it was goes into quarantine.
     Scrub(PartId),

@@ -222,6 +222,19 @@ impl Holder {
         self.work.insert(token, Then::Read(to));
     }
 
+    pub(super) fn rot(&mut self, nth: usize, to: ReplyTo, cx: Cx<'_, '_>) {
+        let readable = |part: &Part| matches!(part.place, Place::Content | Place::Backup) && part.bytes > 0;
+        let all: Vec<(&PartId, &Part)> = self.shelf.parts.iter().filter(|(_, part)| readable(part)).collect();
+        let Some((id, part)) = nth.checked_rem(all.len()).and_then(|nth| all.get(nth)) else {
+            return cx.reply(to, false);
+        };
+        let (name, offset) = (part.file(**id, part.place), part.bytes / 2);
+        let bytes = Bytes::from_static(b"\xA5");
+        self.must(DiskOp::WriteAt { name: name.clone(), offset, bytes }, cx);
+        self.must(DiskOp::Sync { name }, cx);
+        cx.reply(to, true);
+    }
+
     pub(super) fn scrub(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
         if !self.shelf.parts.contains_key(&id) || self.shelf.quarantined.contains(&id) {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));

@@ -14,13 +14,13 @@
 //! the hashes, these for each block, and the holder compares once more when it
 //! seals. So a corrupt copy is never a source.
 
-use super::PushId;
 use super::asking::Why;
 use super::component::{Cx, Ring};
 use super::holder::{self, Refusal, Scrubbed, Stocked};
 use super::mapping::{For, Told, WITHIN, Wish};
 use super::message::{Ask, Got};
 use super::reading::{Asked, hear};
+use super::{Mutant, PushId};
 use crate::component::{Erased, Token};
 use crate::error::CallError;
 use crate::id::{Kind, NodeId};
@@ -215,7 +215,11 @@ impl Ring {
             Asked::Block(_, fetch) => fetch.part,
         };
         let id = PartId { push: asked.push(), part };
+        let believes = self.has(Mutant::RepairsUnverified);
         let Some(refill) = self.refills.under_way.get_mut(&id) else { return };
+        if believes {
+            refill.pull.believe();
+        }
         hear(&mut refill.pull, asked, node, got);
         let (reports, me) = (refill.pull.reports(), cx.me().node);
         for report in reports.into_iter().filter(|report| report.node != me) {
