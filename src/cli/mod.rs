@@ -22,6 +22,8 @@ mod keygen;
 mod mesh;
 mod node;
 mod plan;
+#[cfg(feature = "ring")]
+mod ring;
 mod sim;
 mod soak;
 #[cfg(feature = "stego")]
@@ -75,6 +77,8 @@ enum Command {
     Bench(bench::Args),
     #[cfg(feature = "http")]
     Docs(docs::Args),
+    #[cfg(feature = "ring")]
+    Ring(ring::Args),
     #[command(hide = true)]
     BenchChild(bench::ChildArgs),
 }
@@ -99,6 +103,8 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::run(&args, &terminal),
         #[cfg(feature = "http")]
         Command::Docs(args) => docs::run(args, &terminal),
+        #[cfg(feature = "ring")]
+        Command::Ring(args) => ring::run(&args, &terminal),
         Command::Bench(args) => bench::run(&args, &terminal),
         Command::BenchChild(args) => bench::run_child(&args),
     };

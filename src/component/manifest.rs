@@ -69,8 +69,12 @@ pub struct Manifest {
     /// one a second. Nothing is measured where nobody wants it.
     pub wants_load: bool,
     /// Client dialects that it speaks on the node's port: the first bytes of a
-    /// connection that are its own.
+    /// connection that are its own. An empty one takes every connection that says
+    /// something and is nobody else's; one component of a node may have it.
     pub dialects: Vec<&'static [u8]>,
+    /// Whether its directory is the node's own, rather than one of its name below it:
+    /// for what people look for there.
+    pub at_home: bool,
     /// The guarantee, with its failure assumption, for the plan.
     pub guarantee: &'static str,
     /// Ceiling of what it keeps in memory, in bytes, for `peers` other nodes.

@@ -146,6 +146,7 @@ impl Node {
         let log = Factory::new(move || ReplicatedLog::new(config()));
         let mut parts = vec![Part::new(log, call), Part::new(Factory::new(ReplicatedMap::default), call)];
         parts.extend(self.documents_part());
+        parts.extend(self.ring.parts());
         parts
     }
 
@@ -294,6 +295,14 @@ impl Node {
         for call in asked.filter(|_| documents.call.is_none()) {
             let problem = "it is about the document store, and this node has none".into();
             bad(call.clone(), problem, ".has_documents(\"data\")");
+        }
+        if let (Some(call), false) = (&self.ring.call, cfg!(feature = "ring")) {
+            let problem = "this program was built without the ring's file store".into();
+            bad(call.clone(), problem, "build it with the feature `ring`");
+        }
+        for call in self.ring.knobs.iter().filter(|_| self.ring.call.is_none()) {
+            let problem = "it is about the ring's file store, and this node has none".into();
+            bad(call.clone(), problem, ".has_ring_store(\"data\")");
         }
         #[cfg(feature = "http")]
         if let (Some((_, call)), None) = (&self.http.listen, &documents.call) {

@@ -305,6 +305,24 @@ pub(super) const KEYS: &[Key] = keys! {
     http_token_file Shape::Text("http.token"), None,
         "The token that each HTTP request has to carry, one line of a file.",
         |node, value| with(node, value.as_str(), http_token_file);
+    has_ring_store Shape::Text("nodes/7000"), None,
+        "The ring's file store, on a replicated log in the node's directory. The same on all voters.",
+        |node, value| with(node, value.as_str(), Node::has_ring_store);
+    ring_copies Shape::Number, None,
+        "Copies of each part of a file, 2 unless said. Needs 'has_ring_store'.",
+        |node, value| with(node, value.as_integer().and_then(|n| u8::try_from(n).ok()), Node::ring_copies);
+    ring_min_part Shape::Bytes, None,
+        "Files are cut into fewer parts rather than into shorter ones. Needs 'has_ring_store'.",
+        |node, value| with(node, bytes(value), Node::ring_min_part);
+    ring_exact_split Shape::Flag, Some("false"),
+        "Parts are 1/n of a file to the byte. Needs 'has_ring_store'.",
+        |node, value| flag(node, value, Node::ring_exact_split);
+    ring_undo Shape::Time, None,
+        "How long deleted and overwritten files can be brought back, 10 min unless said. Needs 'has_ring_store'.",
+        |node, value| with(node, duration(value), Node::ring_undo);
+    ring_token_file Shape::Text("ring.token"), None,
+        "What clients of other machines have to say first, one line of a file. Needs 'has_ring_store'.",
+        |node, value| with(node, value.as_str(), Node::ring_token_file);
     has_election Shape::Choice(&["id", "load"]), None,
         "Elects one leader, by the highest id or by the least load; safe over a replicated log. The same on all voters.",
         |node, value| with(node, elected_by(value), Node::has_election);

@@ -49,6 +49,7 @@ mod map;
 mod message;
 mod publisher;
 mod receipt;
+mod ring;
 mod roster;
 mod running;
 pub mod services;
@@ -73,6 +74,8 @@ pub use map::Map;
 pub use message::{Body, Incoming, Message, MessageType, Typed};
 pub use publisher::Publisher;
 pub use receipt::{Outcome, Receipt};
+#[cfg(feature = "ring")]
+pub use ring::{Ring, RingError};
 pub use roster::Peer;
 pub use running::{Events, MESSAGE_BYTES_MAX, Running, Whom};
 pub use services::Asked;

@@ -25,6 +25,8 @@ pub struct Bound {
     prepared: runtime::Prepared,
     composed: Composed,
     name: String,
+    /// Where clients reach the node's services, to be filled in.
+    reached_at: std::sync::Arc<std::sync::OnceLock<String>>,
     #[cfg(feature = "http")]
     front: Option<super::http::Front>,
 }
@@ -58,6 +60,11 @@ impl Node {
         };
         #[cfg(feature = "http")]
         let front = self.bind_http().map_err(|faults| WiringReport { node: self.name.clone(), faults })?;
+        let reached_at = self.ring.address.clone();
+        if let Some(advertised) = &self.advertise {
+            // else where it listens, once the port is known
+            let _ = reached_at.set(advertised.clone());
+        }
         let id = self.id.unwrap_or_else(|| NodeId::from_name(&self.name));
         let mut links = transport::Config::new(Life::new(id, 0), &self.name, listen);
         links.advertise = advertise;
@@ -82,6 +89,7 @@ impl Node {
             prepared,
             composed,
             name: self.name,
+            reached_at,
             #[cfg(feature = "http")]
             front,
         })
@@ -188,6 +196,7 @@ impl Bound {
     /// # Errors
     /// What the machine refused.
     pub fn start(self) -> Result<Running, StartError> {
+        let _ = self.reached_at.set(self.local_addr().to_string()); // unless it was advertised
         let Composed { plan, shared, stats, clocks, .. } = self.composed;
         let handle = self.prepared.start().map_err(|why| refused(&self.name, why))?;
         stats.started(handle.clone());

@@ -11,7 +11,7 @@ use super::mailbox::Running;
 use super::pool::Pool;
 use super::recorder::Recorder;
 use super::{FirstLife, Options, Stopped};
-use crate::component::{ComponentName, DiskDone, DiskOp, Stack, Token};
+use crate::component::{ComponentName, DiskDone, DiskOp, Manifest, Stack, Token};
 use crate::error::Fault;
 use crate::id::Life;
 use std::collections::BTreeMap;
@@ -167,15 +167,16 @@ impl Node {
         let _ = self.supervisor.send(notice);
     }
 
-    pub(super) fn component_dir(&self, name: ComponentName) -> Option<PathBuf> {
-        self.options.dir.as_ref().map(|dir| dir.join(name))
+    pub(super) fn component_dir(&self, manifest: &Manifest) -> Option<PathBuf> {
+        let below = |dir: &PathBuf| if manifest.at_home { dir.clone() } else { dir.join(manifest.name) };
+        self.options.dir.as_ref().map(below)
     }
 
     /// Performs disk operations of a component, in order: each with its result.
     pub(super) fn perform(&self, me: usize, ops: Vec<(Token, DiskOp)>) -> Vec<(Token, io::Result<DiskDone>)> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = self.stack.factories[me].manifest().name;
-        if let (None, Some(dir)) = (open.get(&me), self.component_dir(name)) {
+        let manifest = self.stack.factories[me].manifest();
+        if let (None, Some(dir)) = (open.get(&me), self.component_dir(manifest)) {
             open.insert(me, disk::Files::new(dir));
         }
         let missing = || io::Error::new(io::ErrorKind::Unsupported, "this node has no directory");

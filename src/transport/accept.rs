@@ -121,11 +121,13 @@ fn sniff(
         if first.as_slice() == MAGIC {
             return Ok(Sniffed::Link);
         }
-        if let Some((_, component)) = dialects.iter().find(|(prefix, _)| *prefix == first.as_slice()) {
+        let said = dialects.iter().filter(|(prefix, _)| !prefix.is_empty());
+        if let Some((_, component)) = said.clone().find(|(prefix, _)| *prefix == first.as_slice()) {
             return Ok(Sniffed::Dialect(*component));
         }
-        if !MAGIC.starts_with(first) && !dialects.iter().any(|(prefix, _)| prefix.starts_with(first)) {
-            return Ok(Sniffed::Unknown);
+        if !MAGIC.starts_with(first) && !said.clone().any(|(prefix, _)| prefix.starts_with(first)) {
+            let other = dialects.iter().find(|(prefix, _)| prefix.is_empty());
+            return Ok(other.map_or(Sniffed::Unknown, |(_, component)| Sniffed::Dialect(*component)));
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

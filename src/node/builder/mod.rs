@@ -49,6 +49,7 @@ pub struct Node {
     pub(in crate::node) total: Option<String>,
     pub(in crate::node) log: Option<String>,
     pub(in crate::node) documents: DocumentsAsked,
+    pub(in crate::node) ring: super::ring::Asked,
     #[cfg(feature = "http")]
     pub(in crate::node) http: super::http::Asked,
     /// By what its leader is elected, and the call that says so.
@@ -109,6 +110,7 @@ impl Node {
             total: None,
             log: None,
             documents: DocumentsAsked::default(),
+            ring: super::ring::Asked::default(),
             #[cfg(feature = "http")]
             http: super::http::Asked::default(),
             election: None,

@@ -176,7 +176,7 @@ impl Node {
         self.log_at(dir, call)
     }
 
-    fn log_at(mut self, dir: std::path::PathBuf, call: String) -> Self {
+    pub(in crate::node) fn log_at(mut self, dir: std::path::PathBuf, call: String) -> Self {
         if let Some(other) = self.dir.as_ref().filter(|other| **other != dir) {
             let problem = format!("a node has one directory, and this one has {} already", other.display());
             self.bad(&call, problem, "give both calls the same directory");

@@ -24,7 +24,7 @@ struct Reading {
 
 impl Reading {
     fn open(live: &Live, me: usize, name: &str, offset: u64) -> io::Result<Reading> {
-        let dir = live.node.component_dir(live.manifest(me).name);
+        let dir = live.node.component_dir(live.manifest(me));
         let dir = dir.ok_or_else(|| io::Error::new(io::ErrorKind::Unsupported, "this node has no directory"))?;
         let mut file = disk::open(&dir, name)?;
         let left = file.metadata()?.len().saturating_sub(offset);

@@ -25,6 +25,7 @@ pub mod decide;
 pub(crate) mod fuzzing;
 pub mod holder;
 pub mod manifest;
+pub mod member;
 pub mod name;
 pub mod netmap;
 pub mod parts_log;

@@ -50,6 +50,11 @@ pub enum Call {
     Retire(PushId),
     /// Undo is over: the content's bytes go. Answered with `Result<(), Refusal>`.
     Purge(PushId),
+    /// The part will not be called whole: what was written of it goes. Answered with
+    /// `Result<(), Refusal>`.
+    GiveUp(PartId),
+    /// All whole parts. Answered with `Result<Vec<Stocked>, Refusal>`.
+    Inventory,
     /// Answered with `Result<Held, Refusal>`.
     Has(PartId),
     /// Reads of a part. Answered with `Result<Bytes, Refusal>`; whoever asks
@@ -62,9 +67,24 @@ pub enum Call {
         /// How much, at most a block.
         bytes: u64,
     },
+    /// A byte of the n-th part that is some file's is another one from now on: what
+    /// tests do to disks. Answered with `bool`, whether there was one.
+    #[doc(hidden)]
+    Rot(usize),
     /// Reads a part whole and compares. Answered with `Result<Scrubbed, Refusal>`.
     /// A part that is not what it was goes into quarantine.
     Scrub(PartId),
+}
+
+/// A whole part, in an inventory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stocked {
+    /// Which.
+    pub id: PartId,
+    /// Where it lies.
+    pub place: Place,
+    /// Of which version of the file, once its push was committed.
+    pub version: Option<u64>,
 }
 
 /// What a holder has of a part.

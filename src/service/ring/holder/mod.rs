@@ -6,7 +6,8 @@
 //!   content/<key>.part-002-of-003       a file's part, as its owner
 //!   backup/<key>.part-002-of-003        as its backup
 //!   old/<push>.part-002-of-003          was a file's, undo is open
-//!   quarantine/<push>.part-002-of-003   is not what it was: never a source
+//!   quarantine/<push>.part-002-of-003   is not what it was: never a source; `.bad`
+//!                                       behind its name once a right one is here
 //!   parts.log                           what is known of all of them
 //! ```
 //!
@@ -45,5 +46,5 @@ mod component;
 mod shelf;
 mod steps;
 
-pub use call::{Call, Committed, Held, Refusal, Scrubbed};
+pub use call::{Call, Committed, Held, Refusal, Scrubbed, Stocked};
 pub use component::{Holder, Mutant, NAME, Recovered};

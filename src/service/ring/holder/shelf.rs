@@ -4,6 +4,7 @@ use super::super::manifest::{Manifest, PushId};
 use super::super::name::Name;
 use super::super::parts_log::{Found, PartId, Place, Record, SUMS_MAX};
 use super::super::sums::Hash;
+use super::call::Stocked;
 use crate::id::{Life, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,6 +88,8 @@ impl Shelf {
             }
             Record::Staged { id, name, parts, bytes, digest, role } => {
                 let sums = self.sums.remove(&id).unwrap_or_default();
+                // a right one takes the place of one in quarantine
+                self.quarantined.remove(&id);
                 self.parts.insert(id, Part { name, parts, bytes, digest, sums, role, place: Place::Stage });
             }
             Record::Committed(manifest) => {
@@ -136,6 +139,16 @@ impl Shelf {
         let sums = chunks.map(|(at, hashes)| Record::Sums { id, first: (at * SUMS_MAX) as u64, hashes: hashes.into() });
         let Part { name, parts, bytes, digest, role, .. } = part.clone();
         sums.chain([Record::Staged { id, name, parts, bytes, digest, role }]).collect()
+    }
+
+    /// All whole parts.
+    pub(super) fn stock(&self) -> Vec<Stocked> {
+        let stocked = |(id, part): (&PartId, &Part)| {
+            let version = self.committed.get(&id.push).map(|manifest| manifest.version);
+            let place = if self.quarantined.contains(id) { Place::Quarantine } else { part.place };
+            Stocked { id: *id, place, version }
+        };
+        self.parts.iter().map(stocked).collect()
     }
 
     pub(super) fn of(&self, push: PushId) -> Vec<PartId> {

@@ -8,7 +8,7 @@ use super::super::sums::{Hash, PartSums, block_hash, block_offset, part_digest};
 use super::boot::settle;
 use super::call::{Committed, Held, Refusal, Scrubbed};
 use super::component::{Cx, Holder, Mutant};
-use super::shelf::{LOG, Part, STAGE, Shelf, growing};
+use super::shelf::{LOG, Part, QUARANTINE, STAGE, Shelf, growing};
 use crate::component::{DiskDone, DiskOp, ReplyTo, Token};
 use crate::error::Fault;
 use bytes::Bytes;
@@ -69,7 +69,8 @@ impl Holder {
     // --- a part is written ---
 
     pub(super) fn prepare(&mut self, id: PartId, part: Growing, to: ReplyTo, cx: Cx<'_, '_>) {
-        if self.shelf.parts.contains_key(&id) || self.growing.contains_key(&id) {
+        let whole = self.shelf.parts.get(&id).is_some_and(|part| part.place != Place::Quarantine);
+        if whole || self.growing.contains_key(&id) {
             return cx.reply(to, Asked::Err(Refusal::Twice));
         }
         if self.growing.len() >= GROWING_MAX {
@@ -113,6 +114,13 @@ impl Holder {
             cx.reply(to, Asked::Ok(()));
         }
         self.must(DiskOp::Sync { name: from.clone() }, cx);
+        if let Some(bad) = self.shelf.parts.get(&id).filter(|bad| bad.place == Place::Quarantine) {
+            // under this name the next life would take it for the part
+            let from = bad.file(id, Place::Quarantine);
+            let aside = format!("{from}.bad");
+            self.must(DiskOp::Rename { from, to: aside }, cx);
+            self.must(DiskOp::SyncDir { name: QUARANTINE.into() }, cx);
+        }
         self.must(DiskOp::Rename { from, to: file.clone() }, cx);
         let last = match self.has(Mutant::NoDirectorySync) {
             true => DiskOp::Sync { name: file },
@@ -123,7 +131,7 @@ impl Holder {
     }
 
     /// What was written of the part goes.
-    fn give_up(&mut self, id: PartId, cx: Cx<'_, '_>) {
+    pub(super) fn give_up(&mut self, id: PartId, cx: Cx<'_, '_>) {
         if self.growing.remove(&id).is_some() {
             self.must(DiskOp::Remove { name: growing(id) }, cx);
         }
@@ -212,6 +220,19 @@ impl Holder {
         let bytes = bytes.min(BLOCK_BYTES).min(part.bytes.saturating_sub(offset));
         let token = cx.disk(DiskOp::Read { name: part.file(id, part.place), offset, bytes });
         self.work.insert(token, Then::Read(to));
+    }
+
+    pub(super) fn rot(&mut self, nth: usize, to: ReplyTo, cx: Cx<'_, '_>) {
+        let readable = |part: &Part| matches!(part.place, Place::Content | Place::Backup) && part.bytes > 0;
+        let all: Vec<(&PartId, &Part)> = self.shelf.parts.iter().filter(|(_, part)| readable(part)).collect();
+        let Some((id, part)) = nth.checked_rem(all.len()).and_then(|nth| all.get(nth)) else {
+            return cx.reply(to, false);
+        };
+        let (name, offset) = (part.file(**id, part.place), part.bytes / 2);
+        let bytes = Bytes::from_static(b"\xA5");
+        self.must(DiskOp::WriteAt { name: name.clone(), offset, bytes }, cx);
+        self.must(DiskOp::Sync { name }, cx);
+        cx.reply(to, true);
     }
 
     pub(super) fn scrub(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
@@ -320,6 +341,12 @@ impl Holder {
             Then::Scrub(id, block, to) => match result {
                 Ok(DiskDone::Read(bytes)) => self.compare(id, block, &bytes, to, cx),
                 Ok(_) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown)),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    // somebody took it away: it is to be fetched anew
+                    self.shelf.forget(id);
+                    self.log(&[Record::Removed(id)]);
+                    cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
+                }
                 Err(error) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
             },
         }
@@ -336,6 +363,7 @@ impl Holder {
                     self.log(&[Record::Removed(id)]);
                     return cx.reply(to, Asked::Err(Refusal::Unknown));
                 }
+                self.shelf.quarantined.remove(&id);
                 self.shelf.parts.insert(id, *part);
                 if !self.has(Mutant::AckBeforeSync) {
                     cx.reply(to, Asked::Ok(()));

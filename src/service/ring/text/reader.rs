@@ -91,6 +91,11 @@ impl Reader {
         }
     }
 
+    /// Whether nothing of a line or of a body stands here.
+    pub fn is_between_lines(&self) -> bool {
+        self.state == State::Line && self.line.is_empty()
+    }
+
     /// The request's body is not wanted: it is skipped, and no end of it is told.
     pub fn skip_body(&mut self) {
         if let State::Body(left) = self.state {

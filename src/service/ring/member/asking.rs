@@ -1,0 +1,187 @@
+//! Questions to holders: this node's own and others', in one way.
+
+use super::component::{Cx, Ring};
+use super::message::{Answer, Ask, Form, Got, Message};
+use super::push::Step;
+use super::reading::Asked as Reads;
+use super::{ClientId, holder};
+use crate::component::{Erased, Lane, To, Token};
+use crate::error::CallError;
+use crate::id::{Kind, Life, NodeId};
+use crate::time::Time;
+use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Questions of others that are under way here, at most.
+const SERVED_MAX: usize = 4096;
+/// Until when this node's own holder answers a question of another.
+const SERVED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Who waits for an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Why {
+    Push(ClientId, Step),
+    Read(ClientId, Reads),
+    Refill(Reads),
+    Scrub(ClientId),
+    Sweep(ClientId),
+    Nothing,
+}
+
+/// A question that was put.
+struct Put {
+    node: NodeId,
+    life: Option<Life>,
+    form: Form,
+    why: Why,
+    until: Time,
+}
+
+/// All questions under way.
+#[derive(Default)]
+pub(super) struct Asking {
+    next: u64,
+    put: BTreeMap<u64, Put>,
+    /// Questions to this node's own holder.
+    own: BTreeMap<Token, u64>,
+    /// Questions of others.
+    served: BTreeMap<Token, (Life, u64, Form)>,
+    /// Answers that nobody has heard yet.
+    answered: VecDeque<(Why, NodeId, Option<Got>)>,
+}
+
+impl Asking {
+    /// The next answer; `None` for the answer if there will be none.
+    pub(super) fn next_answer(&mut self) -> Option<(Why, NodeId, Option<Got>)> {
+        self.answered.pop_front()
+    }
+
+    fn answer(&mut self, number: u64, got: Option<Got>) {
+        if let Some(put) = self.put.remove(&number) {
+            let fitting = got.filter(|got| form(&got.answer) == put.form);
+            self.answered.push_back((put.why, put.node, fitting));
+        }
+    }
+
+    /// Nobody waits for these answers any more.
+    pub(super) fn drop_client(&mut self, client: ClientId) {
+        for put in self.put.values_mut() {
+            match put.why {
+                Why::Push(of, _) | Why::Read(of, _) | Why::Scrub(of) | Why::Sweep(of) if of == client => {
+                    put.why = Why::Nothing;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A life is over: it answers nothing more.
+    pub(super) fn ended(&mut self, life: Life) {
+        let with: Vec<u64> =
+            self.put.iter().filter(|(_, put)| put.life == Some(life)).map(|(number, _)| *number).collect();
+        with.into_iter().for_each(|number| self.answer(number, None));
+        self.served.retain(|_, (asker, ..)| *asker != life);
+    }
+
+    /// Deadlines that have passed.
+    pub(super) fn late(&mut self, now: Time) {
+        let late: Vec<u64> = self.put.iter().filter(|(_, put)| put.until <= now).map(|(number, _)| *number).collect();
+        late.into_iter().for_each(|number| self.answer(number, None));
+    }
+
+    pub(super) fn under_way(&self) -> usize {
+        self.put.len()
+    }
+}
+
+fn form(answer: &Answer) -> Form {
+    match answer {
+        Answer::Done(_) => Form::Done,
+        Answer::Held(_) => Form::Held,
+        Answer::Bytes(_) => Form::Bytes,
+        Answer::Scrubbed(_) => Form::Scrubbed,
+    }
+}
+
+impl Ring {
+    /// Asks the holder of `node`; the answer comes to `why`.
+    pub(super) fn ask(&mut self, node: NodeId, ask: Ask, bytes: Bytes, why: Why, within: Duration, cx: Cx<'_, '_>) {
+        self.asking.next += 1;
+        let (number, form, until) = (self.asking.next, ask.form(), cx.now() + within);
+        let life = self.peers.life(node);
+        self.asking.put.insert(number, Put { node, life, form, why, until });
+        if node == cx.me().node {
+            match ask.call(bytes) {
+                Some(call) => {
+                    let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), call, within);
+                    self.asking.own.insert(token, number);
+                }
+                None => {
+                    self.sweep(cx);
+                    self.asking.answer(number, Some(Got { answer: Answer::Done(Ok(())), bytes: Bytes::new() }));
+                }
+            }
+            return;
+        }
+        let Some(life) = life else { return self.asking.answer(number, None) };
+        let lane = if bytes.is_empty() { Lane::Control } else { Lane::Bulk };
+        cx.send_with(To::Life(life), lane, &Message::Ask(number, ask), &bytes);
+    }
+
+    /// What another member says.
+    pub(super) fn heard(&mut self, from: Life, message: Message, bytes: Bytes, cx: Cx<'_, '_>) {
+        if !self.peers.is_member(from) {
+            return; // a client, or a life that is over
+        }
+        match message {
+            Message::Answer(number, answer) => {
+                if self.asking.put.get(&number).is_some_and(|put| put.life == Some(from)) {
+                    self.asking.answer(number, Some(Got { answer, bytes }));
+                }
+            }
+            Message::Ask(number, ask) => {
+                if self.asking.served.len() >= SERVED_MAX {
+                    return; // members bound what they ask: to this one the deadline is the answer
+                }
+                let form = ask.form();
+                let Some(call) = ask.call(bytes) else {
+                    self.sweep(cx);
+                    let answer = Message::Answer(number, Answer::Done(Ok(())));
+                    cx.send(To::Life(from), Lane::Control, &answer);
+                    return;
+                };
+                let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), call, SERVED_WITHIN);
+                self.asking.served.insert(token, (from, number, form));
+            }
+        }
+    }
+
+    /// This node's own holder answers; whether it was asked by this part.
+    pub(super) fn holder_answered(
+        &mut self,
+        token: Token,
+        value: Result<Erased, CallError>,
+        cx: Cx<'_, '_>,
+    ) -> Option<Result<Erased, CallError>> {
+        if let Some(number) = self.asking.own.remove(&token) {
+            if let Some(form) = self.asking.put.get(&number).map(|put| put.form) {
+                let got = form.got(value);
+                if let Some(Got { answer: Answer::Scrubbed(found), .. }) = &got {
+                    self.scrubbed_here(found, cx);
+                }
+                self.asking.answer(number, got);
+            }
+            return None;
+        }
+        let Some((asker, number, form)) = self.asking.served.remove(&token) else { return Some(value) };
+        if let Some(Got { answer, bytes }) = form.got(value) {
+            if let Answer::Scrubbed(found) = &answer {
+                self.scrubbed_here(found, cx);
+            }
+            let lane = if bytes.is_empty() { Lane::Control } else { Lane::Bulk };
+            cx.send_with(To::Life(asker), lane, &Message::Answer(number, answer), &bytes);
+        }
+        None
+    }
+}

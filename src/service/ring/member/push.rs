@@ -1,0 +1,433 @@
+//! A file on its way in.
+//!
+//! ```text
+//!   begin     ring/t/<push> in the map
+//!   prepare   every holder makes room                 full: again, without that node
+//!   body      each chunk to owner and backups at once; the client may say as much
+//!             as is not yet written everywhere, at most WINDOW bytes
+//!   seal      every holder has its parts whole and synced
+//!   commit    one transaction: that is the decision
+//!   answered  OK, and only then
+//! ```
+//!
+//! What fails before the commit is aborted through the map; the bytes go when the
+//! map says so, on every node by itself ([`following`](super::following)).
+
+use super::asking::Why;
+use super::component::{Cx, Ring};
+use super::mapping::{For, Told, WITHIN, Wish};
+use super::message::{Answer, Ask, Got};
+use super::{ClientId, Mutant};
+use crate::id::NodeId;
+use crate::protocol::replicated_log::Level;
+use crate::protocol::replicated_map::Committed;
+use crate::service::ring::cuts::Cuts;
+use crate::service::ring::decide::{self, File};
+use crate::service::ring::holder::Refusal;
+use crate::service::ring::manifest::{Manifest, PushId, State};
+use crate::service::ring::name::Name;
+use crate::service::ring::parts_log::{PartId, Place};
+use crate::service::ring::placement::slots;
+use crate::service::ring::sums::{Hash, Sums};
+use crate::service::ring::text::Expected;
+use crate::service::ring::text::reply::{Code, coded, error, pushed};
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Bytes of one push that are granted, here, or not yet written everywhere.
+const WINDOW: u64 = 4 << 20;
+/// A holder that does not answer within this time has failed the push.
+const HOLDER_WITHIN: Duration = Duration::from_secs(30);
+/// How often another content of the same name may come in between.
+const TRIES_MAX: u32 = 32;
+
+/// Which answer of a holder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    Prepare(PushId),
+    /// Of this chunk.
+    Write(PushId, u64),
+    Seal(PushId),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// What stands there is read, for a push that expects something.
+    Looking,
+    Beginning,
+    Preparing,
+    Body,
+    Sealing,
+    /// What stands there is read, for the commit.
+    Reading,
+    Committing,
+}
+
+pub(super) struct Push {
+    intent: Manifest,
+    expected: Option<Expected>,
+    size: u64,
+    stage: Stage,
+    sums: Sums,
+    /// The version of `ring/t/<push>` in the map.
+    begun: Option<u64>,
+    /// Answers that are awaited.
+    open: usize,
+    /// Chunks that are not yet written everywhere: answers awaited, and bytes.
+    chunks: BTreeMap<u64, (usize, u64)>,
+    next_chunk: u64,
+    under_way: u64,
+    full: BTreeSet<NodeId>,
+    tries: u32,
+}
+
+impl Push {
+    /// Who is to hold a part.
+    fn holders(&self, part: u16) -> Vec<NodeId> {
+        let all: BTreeSet<NodeId> = self.intent.slots.iter().copied().collect();
+        self.intent.holders(part, &all)
+    }
+}
+
+impl Ring {
+    pub(super) fn push(&mut self, id: ClientId, name: Name, size: u64, expected: Option<Expected>, cx: Cx<'_, '_>) {
+        if size > self.config.size_max {
+            let text = format!("invalid size for FILE PUSH: at most {} bytes are taken", self.config.size_max);
+            return self.answer(id, error(&text), cx);
+        }
+        if !self.permit(id) {
+            self.verbs.insert(id, super::verbs::Verb::Push(name, size, expected));
+            return;
+        }
+        let Some(push) = self.planned(name, size, expected, BTreeSet::new(), cx) else {
+            return self.answer(id, coded(Code::Unavailable, "no node that takes files is known yet"), cx);
+        };
+        let keys = File::keys(&push.intent.name).to_vec();
+        let looks = push.stage == Stage::Looking;
+        self.pushes.insert(id, push);
+        if looks {
+            self.wish(For::Client(id), Wish::Get(keys, Level::Linearizable), WITHIN, cx);
+        } else {
+            self.begin(id, cx);
+        }
+    }
+
+    /// Slots and an intent for a push; `None` if nobody takes it.
+    fn planned(
+        &mut self,
+        name: Name,
+        size: u64,
+        expected: Option<Expected>,
+        full: BTreeSet<NodeId>,
+        cx: Cx<'_, '_>,
+    ) -> Option<Push> {
+        let (me, now) = (cx.me(), cx.now());
+        let ring = self.topology.ring();
+        let takes = |node: NodeId| self.peers.takes(node, me.node, now) && !full.contains(&node);
+        let there = ring.iter().filter(|node| takes(**node)).count() as u16;
+        let copies = self.config.copies;
+        let width = Cuts::width(size, there, self.config.min_part).max(u16::from(copies)).min(there.max(1));
+        let slots = slots(&ring, me.node, width, takes);
+        if slots.is_empty() {
+            return None;
+        }
+        self.pushed += 1;
+        let cuts = Cuts::new(size, slots.len() as u16, self.config.exact);
+        let intent = Manifest {
+            name,
+            version: 1,
+            push: PushId { life: me, number: self.pushed },
+            cuts,
+            root: Hash::default(),
+            digests: vec![Hash::default(); slots.len()],
+            slots,
+            copies,
+            mtime_ms: self.wall_ms(cx),
+            state: State::Live,
+        };
+        let stage = if expected.is_some() { Stage::Looking } else { Stage::Beginning };
+        let sums = Sums::new(cuts);
+        Some(Push {
+            intent,
+            expected,
+            size,
+            stage,
+            sums,
+            begun: None,
+            open: 0,
+            chunks: BTreeMap::new(),
+            next_chunk: 0,
+            under_way: 0,
+            full,
+            tries: 0,
+        })
+    }
+
+    fn begin(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get_mut(&id) else { return };
+        push.stage = Stage::Beginning;
+        let begin = decide::begin(&push.intent);
+        self.transact(For::Client(id), begin, cx);
+    }
+
+    fn prepare(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get_mut(&id) else { return };
+        push.stage = Stage::Preparing;
+        let Manifest { push: of, name, cuts, .. } = push.intent.clone();
+        let mut asks = Vec::new();
+        for part in 1..=cuts.parts() {
+            for (at, node) in push.holders(part).into_iter().enumerate() {
+                let role = if at == 0 { Place::Content } else { Place::Backup };
+                let ask = Ask::Prepare { id: PartId { push: of, part }, name: name.clone(), cuts, role };
+                asks.push((node, ask));
+            }
+        }
+        push.open = asks.len();
+        for (node, ask) in asks {
+            self.ask(node, ask, Bytes::new(), Why::Push(id, Step::Prepare(of)), HOLDER_WITHIN, cx);
+        }
+    }
+
+    // --- the body ---
+
+    /// The next bytes of the body.
+    pub(super) fn push_bytes(&mut self, id: ClientId, mut bytes: Bytes, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get_mut(&id) else { return };
+        let (of, cuts) = (push.intent.push, push.intent.cuts);
+        let mut asks = Vec::new();
+        while let Some(part) = cuts.part_at(push.sums.taken()).filter(|_| !bytes.is_empty()) {
+            let offset = push.sums.taken() - cuts.start(part);
+            let take = (cuts.bytes(part) - offset).min(bytes.len() as u64);
+            let chunk = bytes.split_to(take as usize);
+            push.sums.push(&chunk, |_| {});
+            let holders = push.holders(part);
+            push.next_chunk += 1;
+            push.chunks.insert(push.next_chunk, (holders.len(), take));
+            push.under_way += take;
+            let step = Step::Write(of, push.next_chunk);
+            asks.extend(holders.into_iter().map(|node| {
+                (node, Ask::Write { id: PartId { push: of, part }, offset }, chunk.clone(), Why::Push(id, step))
+            }));
+        }
+        for (node, ask, chunk, why) in asks {
+            self.ask(node, ask, chunk, why, HOLDER_WITHIN, cx);
+        }
+    }
+
+    /// The client may say as much more as the push has room for.
+    pub(super) fn push_grants(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get(&id) else { return };
+        let room = WINDOW.saturating_sub(push.under_way);
+        if let Some(client) = self.clients.get(id) {
+            let (left, _) = client.body();
+            client.grant_up_to(left.min(room), cx);
+        }
+    }
+
+    /// The body is whole.
+    pub(super) fn push_ends(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        if let Some(client) = self.clients.get(id) {
+            client.at = super::clients::At::Busy;
+        }
+        self.seal(id, cx);
+    }
+
+    /// The client ended in the middle of the body.
+    pub(super) fn push_breaks_off(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let size = self.pushes.get(&id).map_or(0, |push| push.size);
+        self.fail_push(id, error(&format!("the body ended before its {size} bytes: nothing was stored")), cx);
+    }
+
+    /// Once all is written, all is sealed.
+    fn seal(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get_mut(&id).filter(|push| push.sums.taken() == push.size) else { return };
+        if push.stage != Stage::Body || !push.chunks.is_empty() {
+            return;
+        }
+        let sums = std::mem::replace(&mut push.sums, Sums::new(push.intent.cuts));
+        let Some((root, digests)) = sums.finish() else { return };
+        push.intent.root = root;
+        push.intent.digests = digests;
+        push.stage = Stage::Sealing;
+        let of = push.intent.push;
+        let mut asks = Vec::new();
+        for (part, digest) in (1..=push.intent.cuts.parts()).zip(push.intent.digests.clone()) {
+            asks.extend(push.holders(part).into_iter().map(|node| (node, PartId { push: of, part }, digest)));
+        }
+        push.open = asks.len();
+        for (node, part, digest) in asks {
+            let ask = Ask::Seal { id: part, digest };
+            self.ask(node, ask, Bytes::new(), Why::Push(id, Step::Seal(of)), HOLDER_WITHIN, cx);
+        }
+    }
+
+    /// A holder answers, or does not.
+    pub(super) fn push_heard(&mut self, id: ClientId, step: Step, node: NodeId, got: Option<Got>, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get_mut(&id) else { return };
+        let (Step::Prepare(of) | Step::Write(of, _) | Step::Seal(of)) = step;
+        if of != push.intent.push {
+            return;
+        }
+        let refusal = match got.map(|got| got.answer) {
+            Some(Answer::Done(Ok(()))) => None,
+            Some(Answer::Done(Err(refusal))) => Some(refusal),
+            _ => Some(Refusal::Disk("it does not answer".into())),
+        };
+        if let Some(refusal) = refusal {
+            return self.push_refused(id, step, node, &refusal, cx);
+        }
+        match step {
+            Step::Write(_, chunk) => {
+                if let Some((open, bytes)) = push.chunks.get_mut(&chunk) {
+                    *open -= 1;
+                    if *open == 0 {
+                        push.under_way -= *bytes;
+                        push.chunks.remove(&chunk);
+                    }
+                }
+                if push.sums.taken() == push.size {
+                    self.seal(id, cx);
+                } else {
+                    self.push_grants(id, cx);
+                }
+            }
+            Step::Prepare(_) | Step::Seal(_) => {
+                push.open -= 1;
+                if push.open > 0 {
+                    return;
+                }
+                if let Step::Seal(_) = step {
+                    return self.read_for_commit(id, cx);
+                }
+                push.stage = Stage::Body;
+                if let Some(client) = self.clients.get(id) {
+                    client.at = super::clients::At::Body;
+                }
+                self.serve(id, cx);
+            }
+        }
+    }
+
+    fn push_refused(&mut self, id: ClientId, step: Step, node: NodeId, refusal: &Refusal, cx: Cx<'_, '_>) {
+        let port = self.topology.port(node);
+        if *refusal == Refusal::Full {
+            self.peers.full(node, cx.now());
+            let replan = matches!(step, Step::Prepare(_));
+            let Some(push) = self.pushes.get_mut(&id) else { return };
+            push.full.insert(node);
+            if replan && push.full.len() <= push.intent.slots.len() {
+                let (name, size, expected, full) =
+                    (push.intent.name.clone(), push.size, push.expected, push.full.clone());
+                self.abort_push(id, cx);
+                if let Some(push) = self.planned(name, size, expected, full, cx) {
+                    self.pushes.insert(id, push);
+                    return self.begin(id, cx);
+                }
+            }
+            let text = format!("the disk of node {port} is full: nothing was stored");
+            return self.fail_push(id, coded(Code::Full, &text), cx);
+        }
+        let code = if *refusal == Refusal::Busy { Code::Busy } else { Code::Unavailable };
+        self.fail_push(id, coded(code, &format!("node {port}: {refusal}: nothing was stored")), cx);
+    }
+
+    // --- the decision ---
+
+    fn read_for_commit(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get_mut(&id) else { return };
+        push.stage = Stage::Reading;
+        // a commit that rests on an old sight fails, and reads anew
+        let level = if push.tries == 0 && push.expected.is_none() { Level::Stale } else { Level::Linearizable };
+        let keys = File::keys(&push.intent.name).to_vec();
+        self.wish(For::Client(id), Wish::Get(keys, level), WITHIN, cx);
+    }
+
+    /// The map answers.
+    pub(super) fn push_told(&mut self, id: ClientId, told: Told, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.get_mut(&id) else { return };
+        match (push.stage, told) {
+            (Stage::Looking | Stage::Reading, Told::Entries(entries)) => match File::read(&entries) {
+                Ok(file) => self.push_sees(id, &file, cx),
+                Err(wrong) => self.fail_push(id, error(&wrong.to_string()), cx),
+            },
+            (Stage::Beginning, Told::Committed(Some(Committed::Done { version }))) => {
+                push.begun = Some(version);
+                self.prepare(id, cx);
+            }
+            (Stage::Committing, Told::Committed(Some(Committed::Done { .. }))) => {
+                let copies = usize::from(push.intent.copies).min(push.intent.slots.len()) as u8;
+                let text = pushed(&push.intent, copies);
+                self.pushes.remove(&id);
+                self.answer(id, text, cx);
+                self.admit(cx);
+            }
+            (Stage::Committing, Told::Committed(Some(Committed::Failed { condition: 0, .. }))) => {
+                let text = "the push took too long and was given up: nothing was stored";
+                self.fail_push(id, coded(Code::Unavailable, text), cx);
+            }
+            (Stage::Committing, Told::Committed(Some(Committed::Failed { .. }))) => {
+                push.tries += 1;
+                if push.tries > TRIES_MAX {
+                    let text = "other contents of this name came in between too often: nothing was stored";
+                    return self.fail_push(id, coded(Code::Conflict, text), cx);
+                }
+                self.read_for_commit(id, cx);
+            }
+            (_, Told::Committed(Some(Committed::Refused(why)))) => {
+                let text = format!("the map refuses ({why:?}): nothing was stored");
+                self.fail_push(id, coded(Code::Full, &text), cx);
+            }
+            (Stage::Committing, Told::Committed(None)) => {
+                let text = "no quorum: it is not known whether the file was stored; ask FILE STAT";
+                self.fail_push(id, coded(Code::Unavailable, text), cx);
+            }
+            _ => self.fail_push(id, coded(Code::Unavailable, "no quorum: nothing was stored"), cx),
+        }
+    }
+
+    /// What stands under the name is known.
+    fn push_sees(&mut self, id: ClientId, file: &File, cx: Cx<'_, '_>) {
+        let until = self.wall_ms(cx) + self.config.undo.as_millis() as u64;
+        let Some(push) = self.pushes.get_mut(&id) else { return };
+        let version = match file.next(push.expected) {
+            Ok(version) => version,
+            Err(conflict) => return self.fail_push(id, coded(Code::Conflict, &conflict.to_string()), cx),
+        };
+        if push.stage == Stage::Looking {
+            return self.begin(id, cx);
+        }
+        let Some(begun) = push.begun else { return };
+        push.intent.version = version;
+        push.stage = Stage::Committing;
+        let commit = file.commit(&push.intent, begun, until);
+        self.transact(For::Client(id), commit, cx);
+    }
+
+    // --- failure ---
+
+    /// The push comes to nothing: the client hears why.
+    fn fail_push(&mut self, id: ClientId, why: String, cx: Cx<'_, '_>) {
+        self.abort_push(id, cx);
+        self.answer(id, why, cx);
+        self.admit(cx);
+    }
+
+    /// The client is gone.
+    pub(super) fn give_up_push(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        self.abort_push(id, cx);
+    }
+
+    fn abort_push(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let Some(push) = self.pushes.remove(&id) else { return };
+        self.asking.drop_client(id);
+        let Some(begun) = push.begun else { return };
+        if self.has(Mutant::AbortWithoutMap) {
+            for node in push.intent.slots.clone() {
+                let abort = Ask::Abort(push.intent.push);
+                self.ask(node, abort, Bytes::new(), Why::Nothing, HOLDER_WITHIN, cx);
+            }
+        }
+        self.abort(push.intent.push, begun, cx);
+    }
+}
