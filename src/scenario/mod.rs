@@ -17,6 +17,7 @@
 //! | `log` | the replicated log on faulty disks |
 //! | `documents` | the document store on it: users, sessions, watches, pages |
 //! | `map` | compare-and-set, reads and lists of the replicated map |
+//! | `stego` | the steganography service: tasks, leaders, fallen servers |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -36,6 +37,8 @@ mod map;
 pub mod recorded;
 #[doc(hidden)]
 pub mod stacks;
+#[cfg(feature = "stego_service")]
+mod stego;
 mod talker;
 
 use crate::sim::{FaultClass, Outcome, Setup, Smallest};
@@ -105,6 +108,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(documents::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(map::scenarios());
+    #[cfg(feature = "stego_service")]
+    all.extend(stego::scenarios());
     all
 }
 
