@@ -56,6 +56,8 @@ pub mod services;
 mod shelf;
 mod start;
 mod stats;
+#[cfg(feature = "stego_service")]
+mod stego;
 mod watch;
 mod window;
 
@@ -80,3 +82,5 @@ pub use roster::Peer;
 pub use running::{Events, MESSAGE_BYTES_MAX, Running, Whom};
 pub use services::Asked;
 pub use start::{Bound, start_together};
+#[cfg(feature = "stego_service")]
+pub use stego::{Embedded, StegoClient, TaskError, hides_exactly};

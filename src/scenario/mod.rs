@@ -18,6 +18,7 @@
 //! | `documents` | the document store on it: users, sessions, watches, pages |
 //! | `ring` | the ring's file store: pushes, reads, repair |
 //! | `map` | compare-and-set, reads and lists of the replicated map |
+//! | `stego` | the steganography service: tasks, leaders, fallen servers |
 //! | `stacks` | the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -39,6 +40,8 @@ pub mod recorded;
 mod ring;
 #[doc(hidden)]
 pub mod stacks;
+#[cfg(feature = "stego_service")]
+mod stego;
 mod talker;
 
 use crate::sim::{FaultClass, Outcome, Setup, Smallest};
@@ -110,6 +113,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(map::scenarios());
     #[cfg(feature = "ring")]
     all.extend(ring::scenarios());
+    #[cfg(feature = "stego_service")]
+    all.extend(stego::scenarios());
     all
 }
 

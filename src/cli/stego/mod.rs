@@ -1,4 +1,5 @@
-//! `nodewright stego`: steganography on files and pipes.
+//! `nodewright stego`: steganography on files and pipes; and the service (`serve`,
+//! `send`, `stats`, `up`), which does it for clients.
 //!
 //! Never asks: what is missing is named, with status 2. Output is there whole or
 //! not at all: written beside its place, synced and renamed.
@@ -14,11 +15,23 @@
 //! Of several images the first that fails gives the status; the others are done
 //! all the same.
 
+#[cfg(feature = "stego_service")]
+mod config;
 mod embed;
 mod extract;
 mod files;
 mod look;
 mod page;
+#[cfg(feature = "stego_service")]
+mod send;
+#[cfg(feature = "stego_service")]
+mod serve;
+#[cfg(feature = "stego_service")]
+mod stats;
+#[cfg(feature = "stego_service")]
+mod tally;
+#[cfg(feature = "stego_service")]
+pub(super) mod up;
 
 use super::Failure;
 use super::terminal::Terminal;
@@ -34,6 +47,7 @@ Examples:
   nodewright stego extract hidden.png
   nodewright stego embed 'photos/*.jpg' --file plans.pdf --over --out hidden/
   nodewright stego report hidden.png --cover cover.jpg --html report.html
+  nodewright stego up --servers 3 --dir cluster
 
 Exit status: 0 done, 1 a file could not be read or written, 2 wrong use, 3 nothing found, 4 damaged or another password")]
 pub(super) struct Args {
@@ -48,6 +62,14 @@ enum What {
     Capacity(look::CapacityArgs),
     Probe(look::ProbeArgs),
     Report(look::ReportArgs),
+    #[cfg(feature = "stego_service")]
+    Serve(serve::Args),
+    #[cfg(feature = "stego_service")]
+    Send(send::Args),
+    #[cfg(feature = "stego_service")]
+    Stats(stats::Args),
+    #[cfg(feature = "stego_service")]
+    Up(up::Args),
 }
 
 /// Runs a subcommand.
@@ -58,6 +80,14 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         What::Capacity(args) => look::capacity(args, terminal),
         What::Probe(args) => look::probe(args, terminal),
         What::Report(args) => look::report(args, terminal),
+        #[cfg(feature = "stego_service")]
+        What::Serve(args) => serve::run(args, terminal),
+        #[cfg(feature = "stego_service")]
+        What::Send(args) => send::run(args, terminal),
+        #[cfg(feature = "stego_service")]
+        What::Stats(args) => stats::run(args, terminal),
+        #[cfg(feature = "stego_service")]
+        What::Up(args) => up::run(args, terminal),
     }
 }
 

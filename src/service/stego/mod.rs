@@ -22,6 +22,7 @@
 //! | `payload` | what is hidden, its compression, its parts over several covers |
 //! | `raw`, `boxed`, `sealed` | the formats |
 //! | `session`, `positions` | keys from a password; the keyed order of positions |
+//! | `service/` | the fault-tolerant service: servers that do this for clients |
 //! | `report`, `detect` | what a detector would say of a finished image |
 //!
 //! ```
@@ -50,6 +51,8 @@ mod positions;
 mod raw;
 mod report;
 mod sealed;
+#[cfg(feature = "stego_service")]
+pub mod service;
 mod session;
 mod source;
 #[cfg(test)]
