@@ -48,6 +48,7 @@
 //! followed by those bytes, which are skipped; a line that is no request announces
 //! none.
 
+pub mod answer;
 mod parse;
 mod reader;
 pub mod reply;
