@@ -9,6 +9,8 @@ mod cli_commands;
 mod cli_docs;
 #[cfg(feature = "cli")]
 mod cli_mesh;
+#[cfg(all(feature = "cli", feature = "http", feature = "ring"))]
+mod cli_ring;
 #[cfg(feature = "cli")]
 mod cli_sender;
 #[cfg(feature = "cli")]
@@ -45,6 +47,8 @@ mod proxy;
 mod recorded;
 mod requests;
 mod resolver;
+#[cfg(all(feature = "http", feature = "ring"))]
+mod ring_gateway;
 mod sim_delivery;
 mod sim_detector;
 #[cfg(feature = "documents")]
