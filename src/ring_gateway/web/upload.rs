@@ -21,14 +21,29 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
+/// How long what is left of a refused body is read: a connection that is closed while
+/// its client still speaks is reset, and takes the answer away with it.
+const DRAIN_WITHIN: Duration = Duration::from_secs(2);
+
 pub(super) async fn put(shared: &Arc<Shared>, name: Name, request: Request<Incoming>) -> Answer {
     let (head, mut body) = request.into_parts();
-    let expected = expected(shared, &name, &head.headers).await?;
+    // one that waits to be told to go on has sent nothing, and is told nothing
+    let waits = head.headers.contains_key(header::EXPECT);
+    let answer = store(shared, name, &head.headers, &mut body).await;
+    if answer.is_err() && !waits {
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        let _ = timeout(DRAIN_WITHIN, rest).await; // as much as there is time for
+    }
+    answer
+}
+
+async fn store(shared: &Arc<Shared>, name: Name, headers: &HeaderMap, body: &mut Incoming) -> Answer {
+    let expected = expected(shared, &name, headers).await?;
     let stall = shared.limits.stall_within;
-    let (size, early) = match declared(&head.headers, &body)? {
+    let (size, early) = match declared(headers, body)? {
         Some(size) => (size, Bytes::new()),
         None => {
-            let held = hold(&mut body, shared.limits.unsized_body_bytes, stall).await?;
+            let held = hold(body, shared.limits.unsized_body_bytes, stall).await?;
             (held.len() as u64, held)
         }
     };
@@ -40,7 +55,7 @@ pub(super) async fn put(shared: &Arc<Shared>, name: Name, request: Request<Incom
     let mut link = shared.nodes.open(order).await.map_err(Trouble::Nobody)?;
     let mut sent = Sent { size, bytes: 0 };
     let within = shared.limits.answer_within;
-    let pushed = push(&mut link, &line, early, &mut body, &mut sent, stall, within).await.map_err(|trouble| {
+    let pushed = push(&mut link, &line, early, body, &mut sent, stall, within).await.map_err(|trouble| {
         match trouble {
             // a push that is not whole is none
             Trouble::Broken { .. } if sent.is_whole() => Problem::unknown(&trouble),
