@@ -45,6 +45,8 @@ mod proxy;
 mod recorded;
 mod requests;
 mod resolver;
+#[cfg(all(feature = "cli", feature = "ring"))]
+mod ring;
 mod sim_delivery;
 mod sim_detector;
 #[cfg(feature = "documents")]
@@ -55,6 +57,8 @@ mod sim_election;
 mod sim_log;
 #[cfg(feature = "replicated_log")]
 mod sim_map;
+#[cfg(feature = "ring")]
+mod sim_ring;
 #[cfg(feature = "ring")]
 mod sim_ring_holder;
 mod sim_schedules;
