@@ -16,6 +16,7 @@
 //! | `recorded` | runs that were recorded, judged by the same properties |
 //! | `log` | the replicated log on faulty disks |
 //! | `documents` | the document store on it: users, sessions, watches, pages |
+//! | `ring` | the ring's file store: pushes, reads, repair |
 //! | `map` | compare-and-set, reads and lists of the replicated map |
 //! | `stacks` | the nodes that these are made of |
 //!
@@ -34,6 +35,8 @@ mod log;
 #[cfg(feature = "replicated_log")]
 mod map;
 pub mod recorded;
+#[cfg(feature = "ring")]
+mod ring;
 #[doc(hidden)]
 pub mod stacks;
 mod talker;
@@ -105,6 +108,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(documents::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(map::scenarios());
+    #[cfg(feature = "ring")]
+    all.extend(ring::scenarios());
     all
 }
 

@@ -47,6 +47,8 @@ mod proxy;
 mod recorded;
 mod requests;
 mod resolver;
+#[cfg(all(feature = "cli", feature = "ring"))]
+mod ring;
 #[cfg(all(feature = "http", feature = "ring"))]
 mod ring_gateway;
 mod sim_delivery;
@@ -59,6 +61,8 @@ mod sim_election;
 mod sim_log;
 #[cfg(feature = "replicated_log")]
 mod sim_map;
+#[cfg(feature = "ring")]
+mod sim_ring;
 #[cfg(feature = "ring")]
 mod sim_ring_holder;
 mod sim_schedules;

@@ -104,6 +104,8 @@ pub struct Pull {
     pieces: VecDeque<Piece>,
     ahead: VecDeque<Slot>,
     reports: BTreeSet<Report>,
+    /// Of a planted bug: every block is believed.
+    believes: bool,
     #[cfg(test)]
     planted: Option<tests::Bug>,
 }
@@ -132,9 +134,15 @@ impl Pull {
             pieces,
             ahead: VecDeque::new(),
             reports: BTreeSet::new(),
+            believes: false,
             #[cfg(test)]
             planted: None,
         }
+    }
+
+    /// A planted bug: blocks are not compared.
+    pub(super) fn believe(&mut self) {
+        self.believes = true;
     }
 
     /// Who is to be asked what he has of which part.
@@ -218,6 +226,7 @@ impl Pull {
         let wanted = self.sums.get(&fetch.part).and_then(|sums| sums.get(fetch.block as usize));
         let offset = block_offset(&self.manifest.cuts, fetch.part, fetch.block);
         let right = bytes.len() as u64 == fetch.bytes && wanted == Some(&block_hash(offset, &bytes));
+        let right = right || self.believes;
         #[cfg(test)]
         let right = right || self.planted == Some(tests::Bug::BelievesEveryBlock);
         if right {

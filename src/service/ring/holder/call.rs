@@ -55,6 +55,9 @@ pub enum Call {
     GiveUp(PartId),
     /// All whole parts. Answered with `Result<Vec<Stocked>, Refusal>`.
     Inventory,
+    /// All files of which a part lies here, as far as this disk knows. Answered with
+    /// `Result<Vec<Manifest>, Refusal>`.
+    Files,
     /// Answered with `Result<Held, Refusal>`.
     Has(PartId),
     /// Reads of a part. Answered with `Result<Bytes, Refusal>`; whoever asks
@@ -67,6 +70,10 @@ pub enum Call {
         /// How much, at most a block.
         bytes: u64,
     },
+    /// A byte of the n-th part that is some file's is another one from now on: what
+    /// tests do to disks. Answered with `bool`, whether there was one.
+    #[doc(hidden)]
+    Rot(usize),
     /// Reads a part whole and compares. Answered with `Result<Scrubbed, Refusal>`.
     /// A part that is not what it was goes into quarantine.
     Scrub(PartId),

@@ -1,6 +1,6 @@
 //! The component: calls come in here, disk operations go out.
 
-use super::super::parts_log::PartId;
+use super::super::parts_log::{PartId, Place};
 use super::boot::{Boot, Step};
 use super::call::{Call, Refusal};
 use super::shelf::Shelf;
@@ -116,6 +116,8 @@ impl Holder {
                 cx.reply(to, Ok::<(), Refusal>(()));
             }
             Call::Inventory => cx.reply(to, Ok::<_, Refusal>(self.shelf.stock())),
+            Call::Files => cx.reply(to, Ok::<_, Refusal>(self.shelf.files())),
+            Call::Rot(nth) => self.rot(nth, to, cx),
             Call::Has(id) => self.tell(id, to, cx),
             Call::Read { id, offset, bytes } => self.read(id, offset, bytes, to, cx),
             Call::Scrub(id) => self.scrub(id, to, cx),
@@ -128,6 +130,8 @@ fn refuse(call: &Call, refusal: Refusal, to: ReplyTo, cx: Cx<'_, '_>) {
     match call {
         Call::Commit(_) => cx.reply(to, Err::<u16, _>(refusal)),
         Call::Has(_) => cx.reply(to, Err::<super::Held, _>(refusal)),
+        Call::Rot(_) => cx.reply(to, false),
+        Call::Files => cx.reply(to, Err::<Vec<super::super::manifest::Manifest>, _>(refusal)),
         Call::Inventory => cx.reply(to, Err::<Vec<super::Stocked>, _>(refusal)),
         Call::Read { .. } => cx.reply(to, Err::<bytes::Bytes, _>(refusal)),
         Call::Scrub(_) => cx.reply(to, Err::<super::Scrubbed, _>(refusal)),
@@ -176,6 +180,10 @@ impl NetComponent for Holder {
 
     fn inspect(&self, into: &mut Inspection) {
         into.row("parts", format!("{}, being written {}", self.shelf.parts.len(), self.growing.len()));
+        into.row(
+            "staged",
+            self.growing.len() + self.shelf.stock().iter().filter(|it| it.place == Place::Stage).count(),
+        );
         into.row("quarantine", format!("{}", self.shelf.quarantined.len()));
     }
 }

@@ -222,6 +222,19 @@ impl Holder {
         self.work.insert(token, Then::Read(to));
     }
 
+    pub(super) fn rot(&mut self, nth: usize, to: ReplyTo, cx: Cx<'_, '_>) {
+        let readable = |part: &Part| matches!(part.place, Place::Content | Place::Backup) && part.bytes > 0;
+        let all: Vec<(&PartId, &Part)> = self.shelf.parts.iter().filter(|(_, part)| readable(part)).collect();
+        let Some((id, part)) = nth.checked_rem(all.len()).and_then(|nth| all.get(nth)) else {
+            return cx.reply(to, false);
+        };
+        let (name, offset) = (part.file(**id, part.place), part.bytes / 2);
+        let bytes = Bytes::from_static(b"\xA5");
+        self.must(DiskOp::WriteAt { name: name.clone(), offset, bytes }, cx);
+        self.must(DiskOp::Sync { name }, cx);
+        cx.reply(to, true);
+    }
+
     pub(super) fn scrub(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
         if !self.shelf.parts.contains_key(&id) || self.shelf.quarantined.contains(&id) {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
@@ -252,6 +265,10 @@ impl Holder {
         if part.sums.get(block as usize) == Some(&block_hash(block_offset(&cuts, id.part, block), bytes)) {
             return self.scrub_block(id, block + 1, to, cx);
         }
+        self.set_aside(id, block, read, to);
+    }
+
+    fn set_aside(&mut self, id: PartId, block: u64, read: u64, to: ReplyTo) {
         self.shelf.quarantined.insert(id);
         self.log(&[Record::Moved { id, to: Place::Quarantine }]);
         let answer = Answer::Scrubbed(Scrubbed { bytes: read, bad: Some(block) });
@@ -334,6 +351,8 @@ impl Holder {
                     self.log(&[Record::Removed(id)]);
                     cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
                 }
+                // something else lies in its place: it is moved aside like a part that is wrong
+                Err(error) if error.kind() == ErrorKind::IsADirectory => self.set_aside(id, 0, 0, to),
                 Err(error) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
             },
         }
