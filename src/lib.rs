@@ -15,9 +15,11 @@ pub mod component;
 pub mod protocol;
 // L3: services
 pub mod service;
-// L4: the two drivers, and the front of the document store
+// L4: the two drivers, the front of the document store, the gateway of the ring
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(all(feature = "http", feature = "ring"))]
+pub mod ring_gateway;
 pub mod runtime;
 pub mod sim;
 pub mod transport;

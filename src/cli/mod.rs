@@ -9,6 +9,8 @@ mod payload;
 mod process;
 pub(crate) mod records;
 mod report;
+#[cfg(any(feature = "http", feature = "ring"))]
+mod supervise;
 mod terminal;
 mod traces;
 mod values;
@@ -56,6 +58,8 @@ Examples:
 
   nodewright docs up --nodes 3 --dir cluster
       A replicated document store of three processes
+  nodewright ring up
+      Files in parts on a ring of five processes, with a gateway
 
 Exit status: 0 ok, 1 a verdict failed or a node is unhealthy, 2 wrong usage or configuration";
 
@@ -79,6 +83,10 @@ enum Command {
     Docs(docs::Args),
     #[cfg(feature = "ring")]
     Ring(ring::Args),
+    #[cfg(feature = "ring")]
+    SetNetwork(ring::original::SetNetworkArgs),
+    #[cfg(feature = "ring")]
+    Run(ring::original::RunArgs),
     #[command(hide = true)]
     BenchChild(bench::ChildArgs),
 }
@@ -105,6 +113,10 @@ pub fn main() -> ExitCode {
         Command::Docs(args) => docs::run(args, &terminal),
         #[cfg(feature = "ring")]
         Command::Ring(args) => ring::run(&args, &terminal),
+        #[cfg(feature = "ring")]
+        Command::SetNetwork(args) => ring::original::set_network(&args, &terminal),
+        #[cfg(feature = "ring")]
+        Command::Run(args) => ring::original::run(&args, &terminal),
         Command::Bench(args) => bench::run(&args, &terminal),
         Command::BenchChild(args) => bench::run_child(&args),
     };

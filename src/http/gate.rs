@@ -63,7 +63,7 @@ impl Token {
     }
 
     /// Compares all of it, wherever it differs.
-    fn is(&self, other: &[u8]) -> bool {
+    pub(crate) fn is(&self, other: &[u8]) -> bool {
         let own = self.0.as_bytes();
         own.len() == other.len() && own.iter().zip(other).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }
@@ -76,30 +76,65 @@ impl fmt::Debug for Token {
     }
 }
 
+/// Why a request may not come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub(crate) enum Stranger {
+    #[error("a token is missing")]
+    NoToken,
+    #[error("the token is not the one of this node")]
+    WrongToken,
+    #[error("the request comes from a page in a browser")]
+    Browser,
+    #[error("the request names a host that is not this machine")]
+    ForeignHost,
+}
+
+impl Stranger {
+    /// What the person should do.
+    pub(crate) fn hint(self) -> &'static str {
+        match self {
+            Stranger::NoToken | Stranger::WrongToken => {
+                "send the header 'Authorization: Bearer TOKEN', the token of the node's token file"
+            }
+            Stranger::Browser | Stranger::ForeignHost => {
+                "this node has no token: ask from a program on its machine, by its loopback address"
+            }
+        }
+    }
+
+    /// Whether a token would let it in.
+    pub(crate) fn wants_token(self) -> bool {
+        matches!(self, Stranger::NoToken | Stranger::WrongToken)
+    }
+}
+
 /// Whether a request may come in.
 pub(super) fn check(token: Option<&Token>, headers: &HeaderMap) -> Result<(), Problem> {
+    admit(token, headers).map_err(|stranger| {
+        let (status, code) = match stranger.wants_token() {
+            true => (StatusCode::UNAUTHORIZED, "unauthorized"),
+            false => (StatusCode::FORBIDDEN, "foreign"),
+        };
+        Problem::new(status, code, stranger.to_string(), stranger.hint())
+    })
+}
+
+/// Whether a request with these headers may come in.
+pub(crate) fn admit(token: Option<&Token>, headers: &HeaderMap) -> Result<(), Stranger> {
     let Some(token) = token else { return from_this_machine(headers) };
     let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
     match given.and_then(|value| value.strip_prefix(b"Bearer ").or_else(|| value.strip_prefix(b"bearer "))) {
         Some(given) if token.is(given) => Ok(()),
-        given => {
-            let message = if given.is_some() { "the token is not the one of this node" } else { "a token is missing" };
-            let hint = "send the header 'Authorization: Bearer TOKEN', the token of the node's token file";
-            Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", message, hint))
-        }
+        given => Err(if given.is_some() { Stranger::WrongToken } else { Stranger::NoToken }),
     }
 }
 
 /// Without a token, a page in a browser of this machine must not get in: neither by
 /// a form or script of its own (they name their origin), nor by a host name that
 /// leads here (DNS rebinding).
-fn from_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
-    let refused = |message: &str| {
-        let hint = "this node has no token: ask from a program on its machine, by its loopback address";
-        Err(Problem::new(StatusCode::FORBIDDEN, "foreign", message, hint))
-    };
+fn from_this_machine(headers: &HeaderMap) -> Result<(), Stranger> {
     if headers.contains_key(header::ORIGIN) {
-        return refused("the request comes from a page in a browser");
+        return Err(Stranger::Browser);
     }
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = match host.strip_prefix('[') {
@@ -109,7 +144,7 @@ fn from_this_machine(headers: &HeaderMap) -> Result<(), Problem> {
     match name.parse::<IpAddr>() {
         Ok(address) if address.is_loopback() => Ok(()),
         Err(_) if name == "localhost" => Ok(()),
-        _ => refused("the request names a host that is not this machine"),
+        _ => Err(Stranger::ForeignHost),
     }
 }
 

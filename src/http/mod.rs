@@ -33,13 +33,13 @@ pub mod client;
 
 mod collections;
 mod documents;
-mod gate;
+pub(crate) mod gate;
 mod group;
 mod openapi;
-mod patient;
+pub(crate) mod patient;
 mod problem;
 mod queries;
-mod rate;
+pub(crate) mod rate;
 mod routes;
 mod server;
 mod store;

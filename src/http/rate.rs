@@ -8,7 +8,7 @@ use std::time::Instant;
 /// and without any the newcomer is refused.
 const ADDRESSES_MAX: usize = 4096;
 
-pub(super) struct Rates {
+pub(crate) struct Rates {
     per_second: f64,
     buckets: BTreeMap<IpAddr, Bucket>,
 }
@@ -20,12 +20,12 @@ struct Bucket {
 
 impl Rates {
     /// At most so many a second, and as many at once.
-    pub(super) fn new(per_second: u32) -> Self {
+    pub(crate) fn new(per_second: u32) -> Self {
         Rates { per_second: f64::from(per_second), buckets: BTreeMap::new() }
     }
 
     /// Whether `from` may ask once more.
-    pub(super) fn take(&mut self, from: IpAddr, now: Instant) -> bool {
+    pub(crate) fn take(&mut self, from: IpAddr, now: Instant) -> bool {
         let per_second = self.per_second;
         let filled = |bucket: &Bucket| {
             (bucket.left + now.saturating_duration_since(bucket.at).as_secs_f64() * per_second).min(per_second)

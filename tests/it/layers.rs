@@ -22,12 +22,16 @@ const LAYERS: &[(&str, u8)] = &[
     ("transport", 4),
     ("sim", 4),
     ("http", 4),
+    ("ring_gateway", 4),
     ("node", 5),
     ("scenario", 5),
     ("cli", 6),
     ("fuzzing", 6),
     ("main", 6),
 ];
+
+/// Who of layer 4 may use whom of it: the ring's gateway shares the HTTP front's token and rates.
+const NEIGHBOURS: &[(&str, &str)] = &[("runtime", "transport"), ("ring_gateway", "http")];
 
 /// Paths that only the drivers and what is above them may name.
 const DRIVERS_ONLY: &[(&str, &str)] = &[
@@ -222,7 +226,7 @@ fn faults(module: &[&str], source: &str) -> Vec<String> {
                 Some(other) if other > own => {
                     fault(format!("imports point down: {} is in layer {own}, {to} in layer {other}", module[0]));
                 }
-                Some(4) if own == 4 && to != module[0] && (module[0], to) != ("runtime", "transport") => {
+                Some(4) if own == 4 && to != module[0] && !NEIGHBOURS.contains(&(module[0], to)) => {
                     fault(format!("{} and {to} are siblings; only runtime may use transport", module[0]));
                 }
                 Some(2) if own == 4 && module[0] != "http" && below.is_some_and(|below| below != "link") => {

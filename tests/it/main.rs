@@ -9,6 +9,8 @@ mod cli_commands;
 mod cli_docs;
 #[cfg(feature = "cli")]
 mod cli_mesh;
+#[cfg(all(feature = "cli", feature = "http", feature = "ring"))]
+mod cli_ring;
 #[cfg(feature = "cli")]
 mod cli_sender;
 #[cfg(feature = "cli")]
@@ -47,6 +49,10 @@ mod proxy;
 mod recorded;
 mod requests;
 mod resolver;
+#[cfg(all(feature = "cli", feature = "ring"))]
+mod ring;
+#[cfg(all(feature = "http", feature = "ring"))]
+mod ring_gateway;
 mod sim_delivery;
 mod sim_detector;
 #[cfg(feature = "documents")]
@@ -57,6 +63,8 @@ mod sim_election;
 mod sim_log;
 #[cfg(feature = "replicated_log")]
 mod sim_map;
+#[cfg(feature = "ring")]
+mod sim_ring;
 #[cfg(feature = "ring")]
 mod sim_ring_holder;
 mod sim_schedules;

@@ -46,6 +46,12 @@ const PROPERTIES: &[&str] = &[
     "election: lower epochs refused",
     "election: epochs only rise",
     "election: one rank an election",
+    #[cfg(feature = "ring")]
+    "ring: durability",
+    #[cfg(feature = "ring")]
+    "ring: what is listed can be read",
+    #[cfg(feature = "ring")]
+    "ring: copies are whole",
     "log: durability",
     "log: no duplication",
     "log: linearizability",
@@ -129,6 +135,16 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("documents: equal states", "documents", "one-replica-differs"),
     #[cfg(feature = "documents")]
     ("documents: honest disks serve", "documents", "snapshot-unsynced"),
+    #[cfg(feature = "ring")]
+    ("ring: what is listed can be read", "ring", "todays-ring"),
+    #[cfg(feature = "ring")]
+    ("ring: durability", "ring", "abort-without-map"),
+    #[cfg(feature = "ring")]
+    ("ring: durability", "ring", "ack-before-sync"),
+    #[cfg(feature = "ring")]
+    ("ring: copies are whole", "ring", "repairs-unverified"),
+    #[cfg(feature = "ring")]
+    ("ring: durability", "ring", "relabelled-empty"),
     ("map: linearizability", "map", "conditions-ignored"),
     ("map: linearizability", "map", "list-from-one"),
 ];

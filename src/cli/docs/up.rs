@@ -2,27 +2,20 @@
 
 use super::target::{ClusterFile, ClusterNode};
 use crate::cli::Failure;
-use crate::cli::process::signal;
+use crate::cli::supervise::{self, LOOK, Supervised, keep};
 use crate::cli::terminal::Terminal;
 use crate::http::Client;
 use crate::transport::keys::ClusterSecret;
-use rustix::process::Signal;
 use serde_json::json;
-use socket2::{Domain, Socket, Type};
-use std::fs::OpenOptions;
-use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
-use std::os::unix::process::CommandExt;
+use socket2::Socket;
+use std::io;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long the nodes have to start and agree on a leader.
 const START_WITHIN: Duration = Duration::from_secs(60);
-/// How long a node that was asked to end may take.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
-/// Between two looks at what cannot be waited for.
-const LOOK: Duration = Duration::from_millis(20);
 
 /// Run a cluster of processes on this machine
 #[derive(clap::Args)]
@@ -57,22 +50,13 @@ struct Member {
     node: ClusterNode,
     /// Keep the ports: bound and not listened on, also while the node is down.
     _ports: [Socket; 2],
-    process: Option<(Child, ChildStdin)>,
+    process: Option<Supervised>,
 }
 
 /// Processes of a cluster; killed when dropped.
 pub(in crate::cli) struct Cluster {
     members: Vec<Member>,
     dir: PathBuf,
-}
-
-/// A port that only who asks for exactly this one gets.
-fn keep(port: u16) -> io::Result<(Socket, SocketAddr)> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-    let address = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-    Ok((socket, address))
 }
 
 impl Cluster {
@@ -94,8 +78,8 @@ impl Cluster {
             let base = base_port.map_or(0, |base| base + number);
             let links = base_port.map_or(0, |base| base + nodes + number);
             let refused = |port: u16, error: io::Error| Failure::failed(format!("port {port} of {name}: {error}"));
-            let (http, http_address) = keep(base).map_err(|error| refused(base, error))?;
-            let (listen, listen_address) = keep(links).map_err(|error| refused(links, error))?;
+            let keep = |port| keep((Ipv4Addr::LOCALHOST, port).into()).map_err(|error| refused(port, error));
+            let ((http, http_address), (listen, listen_address)) = (keep(base)?, keep(links)?);
             let node = ClusterNode { name, http: http_address.to_string(), listen: listen_address.to_string() };
             members.push(Member { node, _ports: [http, listen], process: None });
         }
@@ -119,33 +103,16 @@ impl Cluster {
         let peers: Vec<_> = self.members.iter().map(|member| member.node.listen.clone()).collect();
         let member = &mut self.members[number];
         let ClusterNode { name, http, listen } = &member.node;
-        let log = OpenOptions::new().create(true).append(true).open(self.dir.join(format!("{name}.log")))?;
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .args(["docs", "serve", "--supervised", "--json", "--name", name, "--listen", listen, "--http", http])
             .args(["--peers", &peers.join(",")])
             .arg("--dir")
             .arg(self.dir.join(name))
             .arg("--secret-file")
-            .arg(self.dir.join("cluster.secret"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            // Ctrl-C reaches this process only, which then stops the nodes.
-            .process_group(0)
-            .spawn()?;
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        };
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        if line.is_empty() {
-            let status = child.wait()?;
-            let log = std::fs::read_to_string(self.dir.join(format!("{name}.log"))).unwrap_or_default();
-            let tail: Vec<_> = log.lines().rev().take(5).collect();
-            let tail = tail.into_iter().rev().collect::<Vec<_>>().join("\n    ");
-            return Err(io::Error::other(format!("{name} did not start ({status}):\n    {tail}")));
-        }
-        member.process = Some((child, stdin));
+            .arg(self.dir.join("cluster.secret"));
+        let log = self.dir.join(format!("{name}.log"));
+        member.process = Some(Supervised::start_up(&mut command, &log, name)?);
         Ok(())
     }
 
@@ -179,19 +146,15 @@ impl Cluster {
     }
 
     pub(in crate::cli) fn kill(&mut self, number: usize) -> io::Result<()> {
-        if let Some((mut child, _stdin)) = self.members[number].process.take() {
-            child.kill()?;
-            child.wait()?;
-        }
-        Ok(())
+        self.members[number].process.take().map_or(Ok(()), |mut process| process.kill())
     }
 
     /// Nodes that ended by themselves since the last look.
     fn ended(&mut self) -> Vec<(usize, String)> {
         let mut ended = Vec::new();
         for (number, member) in self.members.iter_mut().enumerate() {
-            if let Some((child, _)) = &mut member.process
-                && let Ok(Some(status)) = child.try_wait()
+            if let Some(process) = &mut member.process
+                && let Ok(Some(status)) = process.ended()
             {
                 ended.push((number, status.to_string()));
                 member.process = None;
@@ -202,30 +165,7 @@ impl Cluster {
 
     /// Asks all to end, and waits.
     fn stop(&mut self) {
-        let mut children: Vec<Child> =
-            self.members.iter_mut().filter_map(|member| member.process.take()).map(|(child, _stdin)| child).collect();
-        for child in &children {
-            // One that is paused cannot hear that its input has ended.
-            let _ = signal(child, Signal::CONT);
-        }
-        let until = Instant::now() + STOP_WITHIN;
-        while children.iter_mut().any(|child| matches!(child.try_wait(), Ok(None))) && Instant::now() < until {
-            std::thread::sleep(LOOK);
-        }
-        for child in &mut children {
-            let _ = child.kill(); // it may have ended
-            let _ = child.wait();
-        }
-    }
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        for number in 0..self.members.len() {
-            if let Err(error) = self.kill(number) {
-                log::warn!("{} cannot be killed: {error}", self.members[number].node.name);
-            }
-        }
+        supervise::stop(self.members.iter_mut().filter_map(|member| member.process.take()).collect());
     }
 }
 
@@ -248,7 +188,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     for number in 0..cluster.len() {
         cluster.start(number).map_err(Failure::failed)?;
         let member = &cluster.members[number];
-        let pid = member.process.as_ref().map(|(child, _)| child.id());
+        let pid = member.process.as_ref().map(Supervised::pid);
         say(
             "up",
             &member.node,
@@ -269,7 +209,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             say("ended", &node, json!({ "status": status }), format!("{} ended by itself: {status}", node.name));
             if args.restart {
                 cluster.start(number).map_err(Failure::failed)?;
-                let pid = cluster.members[number].process.as_ref().map(|(child, _)| child.id());
+                let pid = cluster.members[number].process.as_ref().map(Supervised::pid);
                 say("up", &node, json!({ "pid": pid }), format!("{} is up again", node.name));
             }
         }

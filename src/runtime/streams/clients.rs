@@ -9,15 +9,17 @@ use crate::runtime::live::Live;
 use bytes::{Bytes, BytesMut};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// Clients connected at the same time; a further one is let go at once.
 const CLIENTS_MAX: usize = 256;
 /// Bytes that may be written before the client has taken earlier ones.
 const WRITABLE_BYTES: u64 = 256 << 10;
-/// Bytes that are read as one.
-const READ_BYTES: u64 = 64 << 10;
+/// Bytes that are read as one, where so many are granted.
+const READ_BYTES: u64 = 256 << 10;
 
 pub(super) struct ClientEnd {
     connection: Arc<TcpStream>,
@@ -32,6 +34,16 @@ pub(super) struct ClientEnd {
 }
 
 impl ClientEnd {
+    /// Ends the connection as broken: the client is told that what it got is not all.
+    /// Both threads end; one that is writing when the client takes that.
+    fn reset(self) {
+        self.credit.reset();
+        // With no time to linger the last descriptor to be closed sends RST, not FIN;
+        // shutting down the other direction would send FIN before it.
+        let _ = socket2::SockRef::from(&*self.connection).set_linger(Some(Duration::ZERO));
+        let _ = self.connection.shutdown(Shutdown::Read);
+    }
+
     /// Closes the connection, which ends both threads.
     pub(super) fn close(self) {
         // Where the client was faster, there is nothing to close.
@@ -47,6 +59,8 @@ struct Credit {
     /// which needs a mutex.
     granted: Mutex<(u64, bool)>,
     more: Condvar,
+    /// The writer is to end without a farewell.
+    reset: AtomicBool,
 }
 
 impl Credit {
@@ -54,6 +68,11 @@ impl Credit {
         let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
         granted.0 = granted.0.saturating_add(bytes);
         self.more.notify_one();
+    }
+
+    fn reset(&self) {
+        self.reset.store(true, Ordering::Release);
+        self.close();
     }
 
     fn close(&self) {
@@ -114,8 +133,8 @@ impl Live {
             self.client_thread(move || read_loop(&live, key, &connection, &credit, Bytes::from(first)))?
         };
         let writing = {
-            let (live, connection) = (self.weak(), connection.clone());
-            self.client_thread(move || write_loop(&live, key, &connection, &written))
+            let (live, connection, credit) = (self.weak(), connection.clone(), credit.clone());
+            self.client_thread(move || write_loop(&live, key, &connection, &credit, &written))
         };
         let end = ClientEnd {
             connection,
@@ -163,7 +182,7 @@ impl Live {
             }
             StreamOp::Reset(_) => {
                 if let Some(End::Client(end)) = table.remove(key) {
-                    end.close();
+                    end.reset();
                 }
             }
             StreamOp::OpenPeer { .. } | StreamOp::OpenFile { .. } => {}
@@ -226,7 +245,13 @@ fn read_loop(live: &Weak<Live>, key: Key, mut connection: &TcpStream, credit: &C
 }
 
 /// Writes what the component wrote, and gives room for as much.
-fn write_loop(live: &Weak<Live>, key: Key, mut connection: &TcpStream, written: &flume::Receiver<Bytes>) {
+fn write_loop(
+    live: &Weak<Live>,
+    key: Key,
+    mut connection: &TcpStream,
+    credit: &Credit,
+    written: &flume::Receiver<Bytes>,
+) {
     for bytes in written {
         let done = connection.write_all(&bytes);
         let Some(live) = live.upgrade() else { return };
@@ -236,6 +261,9 @@ fn write_loop(live: &Weak<Live>, key: Key, mut connection: &TcpStream, written: 
             }
             Err(error) => return live.client_cut(key, &error),
         }
+    }
+    if credit.reset.load(Ordering::Acquire) {
+        return; // closing is the farewell
     }
     // The component has finished, or the stream was cut.
     let _ = connection.shutdown(Shutdown::Write);

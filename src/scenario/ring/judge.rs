@@ -124,6 +124,9 @@ fn readable(run: &mut Run<'_>, nodes: &[NodeIndex], rows: &[Row]) -> Result<(), 
 /// nobody was told of.
 fn durable(run: &Run<'_>, rows: &[Row]) -> Result<(), Violation> {
     for (file, (version, content)) in &run.users.newest {
+        if run.users.forgotten.contains(file) {
+            continue; // a version says no more which is the newer
+        }
         let row = rows.iter().find(|row| row.name == *file);
         let unsure = run.users.unsure.contains(file);
         let wrong = match (row, content) {

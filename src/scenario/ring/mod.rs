@@ -192,6 +192,7 @@ impl<'a> Run<'a> {
         }
         world.run_for(millis(4000));
         let mut users = Users::new(setup.nodes);
+        users.forgets = undo < millis(60_000);
         users.first(&mut world, late);
         world.set_faults(drawn);
         Run { setup, world, users, counts: Counts::new(), copies, rots, lost: None, rotted: 0, late }

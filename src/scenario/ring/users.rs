@@ -48,6 +48,11 @@ pub(super) struct Users {
     pub(super) newest: BTreeMap<&'static str, (u64, Option<usize>)>,
     /// Files that somebody changed without being told of which outcome.
     pub(super) unsure: BTreeSet<&'static str>,
+    /// Undo ends so soon that all that is known of a deleted file may be gone, and
+    /// versions begin anew.
+    pub(super) forgets: bool,
+    /// Files of which that may be so.
+    pub(super) forgotten: BTreeSet<&'static str>,
     told: BTreeSet<(&'static str, u64)>,
     pub(super) wrong: Option<Violation>,
     counts: Counts,
@@ -108,6 +113,9 @@ impl Users {
     }
 
     fn say(&mut self, world: &mut World, at: NodeIndex, file: &'static str, what: What, bytes: Bytes) {
+        if self.forgets && matches!(what, What::Delete | What::Undo) {
+            self.forgotten.insert(file);
+        }
         let ticket = world.call(at, Kind::of(NAME), Box::new(Call::Talk(bytes)), WITHIN);
         self.open.push(Asked { ticket, file, what });
     }
@@ -175,7 +183,7 @@ impl Users {
 
     /// A version that somebody was told of: only one may be told it.
     fn version(&mut self, file: &'static str, version: u64, content: Option<usize>) {
-        if !self.told.insert((file, version)) {
+        if !self.told.insert((file, version)) && !self.forgotten.contains(file) {
             let why = format!("version {version} of {file:?} was acknowledged twice");
             self.wrong.get_or_insert(Violation::new(super::judge::ONE_ORDER, why));
         }

@@ -170,6 +170,17 @@ impl File {
         Ok((back, transaction))
     }
 
+    /// Makes `manifest`, which a disk knows, the file again, where the map knows nothing
+    /// as new. `None` if it does.
+    pub fn restore(&self, manifest: &Manifest) -> Option<Transaction> {
+        let known = [&self.now, &self.before].into_iter().flatten().map(|seen| seen.manifest.version).max();
+        if manifest.state != State::Live || known.is_some_and(|known| known >= manifest.version) {
+            return None;
+        }
+        let transaction = self.unchanged(&manifest.name, Transaction::default());
+        Some(transaction.put(manifest.key(FILES), manifest.encode()))
+    }
+
     /// What can be undone no more is gone from the map; its pushes' bytes may go
     /// once this is done. `None` if there is nothing of that kind.
     pub fn expire(&self, now_ms: u64) -> Option<(Vec<PushId>, Transaction)> {

@@ -13,7 +13,7 @@
 //! in memory is written once more, to another file.
 
 use super::super::parts_log::{PartId, Place, Scanner};
-use super::shelf::{BACKUP, CONTENT, LOG, OLD, QUARANTINE, STAGE, Scanned, Shelf, file};
+use super::shelf::{BACKUP, CONTENT, LOG, OLD, Part, QUARANTINE, STAGE, Scanned, Shelf, file};
 use crate::component::{DiskDone, DiskOp};
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -27,6 +27,9 @@ pub(super) struct Boot {
     scanned: Scanned,
     listing: VecDeque<&'static str>,
     files: BTreeMap<String, u64>,
+    /// Where parts that are lost should lie: what is there instead is looked at.
+    probing: VecDeque<(PartId, String)>,
+    booted: Option<Box<Booted>>,
 }
 
 /// What comes next.
@@ -40,7 +43,9 @@ pub(super) struct Booted {
     pub(super) shelf: Shelf,
     pub(super) scanned: Scanned,
     /// Parts that the log knows and the disk has not.
-    pub(super) lost: Vec<PartId>,
+    pub(super) lost: Vec<(PartId, Part)>,
+    /// Pushes of which they are, that are files.
+    places: std::collections::BTreeSet<super::super::manifest::PushId>,
     /// What has to be done before anything is answered.
     pub(super) ops: Vec<DiskOp>,
 }
@@ -54,6 +59,8 @@ impl Boot {
             scanned: Scanned::default(),
             listing: [STAGE, CONTENT, BACKUP, OLD, QUARANTINE].into(),
             files: BTreeMap::new(),
+            probing: VecDeque::new(),
+            booted: None,
         };
         let first = boot.read();
         (boot, first)
@@ -68,6 +75,9 @@ impl Boot {
     /// # Errors
     /// The disk's, but that a new directory has no log.
     pub(super) fn done(&mut self, result: io::Result<DiskDone>) -> io::Result<Step> {
+        if self.booted.is_some() {
+            return self.probed(result);
+        }
         let done = match result {
             Err(error) if error.kind() == io::ErrorKind::NotFound => DiskDone::Read(Bytes::new()),
             other => other?,
@@ -91,8 +101,39 @@ impl Boot {
         }
         Ok(match self.listing.front() {
             Some(directory) => Step::Ask(DiskOp::List { name: (*directory).into() }),
-            None => Step::Done(Box::new(self.booted())),
+            None => {
+                let booted = self.booted();
+                let lost = booted.lost.iter().filter_map(|(id, part)| {
+                    let [content, backup] = [Place::Content, Place::Backup].map(|place| (*id, part.file(*id, place)));
+                    booted.places.contains(&id.push).then_some([content, backup])
+                });
+                self.probing = lost.flatten().collect();
+                self.booted = Some(Box::new(booted));
+                self.probe()
+            }
         })
+    }
+
+    fn probe(&mut self) -> Step {
+        match (self.probing.front(), self.booted.take()) {
+            (Some((_, name)), booted) => {
+                self.booted = booted;
+                Step::Ask(DiskOp::Read { name: name.clone(), offset: 0, bytes: 1 })
+            }
+            (None, Some(booted)) => Step::Done(booted),
+            (None, None) => Step::Ask(self.read()), // not after the last was given
+        }
+    }
+
+    /// A directory in the place of a part would be in the way of a right one.
+    fn probed(&mut self, result: io::Result<DiskDone>) -> io::Result<Step> {
+        if let (Some((id, from)), Some(booted)) = (self.probing.pop_front(), &mut self.booted)
+            && result.is_err_and(|error| error.kind() == io::ErrorKind::IsADirectory)
+        {
+            let aside = format!("{QUARANTINE}/{}.part-{:03}.directory", id.push, id.part);
+            booted.ops.insert(0, DiskOp::Rename { from, to: aside });
+        }
+        Ok(self.probe())
     }
 
     fn scan(&mut self) {
@@ -130,14 +171,17 @@ impl Boot {
                 None => lost.push(id),
             }
         }
-        lost.iter().for_each(|id| shelf.forget(*id));
+        let places = lost.iter().map(|id| id.push).filter(|push| shelf.committed.contains_key(push)).collect();
+        let lost: Vec<(PartId, Part)> =
+            lost.into_iter().filter_map(|id| Some((id, shelf.parts.get(&id)?.clone()))).collect();
+        lost.iter().for_each(|(id, _)| shelf.forget(*id));
         let mut ops = self.clean(&files);
         let ids: Vec<PartId> = shelf.parts.keys().copied().collect();
         ops.extend(settle(&mut shelf, ids));
         let mut log = Vec::new();
         shelf.records().iter().for_each(|record| record.put(&mut log));
         ops.push(DiskOp::Replace { name: LOG.into(), bytes: log.into() });
-        Booted { shelf, scanned: std::mem::take(&mut self.scanned), lost, ops }
+        Booted { shelf, scanned: std::mem::take(&mut self.scanned), lost, places, ops }
     }
 
     /// Removes what nobody was told of: unless records are missing, what is no part

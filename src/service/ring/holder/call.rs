@@ -55,6 +55,9 @@ pub enum Call {
     GiveUp(PartId),
     /// All whole parts. Answered with `Result<Vec<Stocked>, Refusal>`.
     Inventory,
+    /// All files of which a part lies here, as far as this disk knows. Answered with
+    /// `Result<Vec<Manifest>, Refusal>`.
+    Files,
     /// Answered with `Result<Held, Refusal>`.
     Has(PartId),
     /// Reads of a part. Answered with `Result<Bytes, Refusal>`; whoever asks

@@ -116,6 +116,7 @@ impl Holder {
                 cx.reply(to, Ok::<(), Refusal>(()));
             }
             Call::Inventory => cx.reply(to, Ok::<_, Refusal>(self.shelf.stock())),
+            Call::Files => cx.reply(to, Ok::<_, Refusal>(self.shelf.files())),
             Call::Rot(nth) => self.rot(nth, to, cx),
             Call::Has(id) => self.tell(id, to, cx),
             Call::Read { id, offset, bytes } => self.read(id, offset, bytes, to, cx),
@@ -130,6 +131,7 @@ fn refuse(call: &Call, refusal: Refusal, to: ReplyTo, cx: Cx<'_, '_>) {
         Call::Commit(_) => cx.reply(to, Err::<u16, _>(refusal)),
         Call::Has(_) => cx.reply(to, Err::<super::Held, _>(refusal)),
         Call::Rot(_) => cx.reply(to, false),
+        Call::Files => cx.reply(to, Err::<Vec<super::super::manifest::Manifest>, _>(refusal)),
         Call::Inventory => cx.reply(to, Err::<Vec<super::Stocked>, _>(refusal)),
         Call::Read { .. } => cx.reply(to, Err::<bytes::Bytes, _>(refusal)),
         Call::Scrub(_) => cx.reply(to, Err::<super::Scrubbed, _>(refusal)),

@@ -151,6 +151,15 @@ impl Shelf {
         self.parts.iter().map(stocked).collect()
     }
 
+    /// What is some file's content, by all that this disk knows.
+    pub(super) fn files(&self) -> Vec<Manifest> {
+        let is_file = |push: &PushId| {
+            !self.retired.contains(push)
+                && self.committed.get(push).is_some_and(|own| self.of_file(&own.name).next_back() == Some(*push))
+        };
+        self.committed.iter().filter(|(push, _)| is_file(push)).map(|(_, manifest)| manifest.clone()).collect()
+    }
+
     pub(super) fn of(&self, push: PushId) -> Vec<PartId> {
         let range = PartId { push, part: 0 }..=PartId { push, part: u16::MAX };
         self.parts.range(range).map(|(id, _)| *id).collect()

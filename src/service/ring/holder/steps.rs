@@ -265,6 +265,10 @@ impl Holder {
         if part.sums.get(block as usize) == Some(&block_hash(block_offset(&cuts, id.part, block), bytes)) {
             return self.scrub_block(id, block + 1, to, cx);
         }
+        self.set_aside(id, block, read, to);
+    }
+
+    fn set_aside(&mut self, id: PartId, block: u64, read: u64, to: ReplyTo) {
         self.shelf.quarantined.insert(id);
         self.log(&[Record::Moved { id, to: Place::Quarantine }]);
         let answer = Answer::Scrubbed(Scrubbed { bytes: read, bad: Some(block) });
@@ -347,6 +351,8 @@ impl Holder {
                     self.log(&[Record::Removed(id)]);
                     cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
                 }
+                // something else lies in its place: it is moved aside like a part that is wrong
+                Err(error) if error.kind() == ErrorKind::IsADirectory => self.set_aside(id, 0, 0, to),
                 Err(error) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
             },
         }

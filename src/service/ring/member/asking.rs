@@ -4,10 +4,11 @@ use super::component::{Cx, Ring};
 use super::message::{Answer, Ask, Form, Got, Message};
 use super::push::Step;
 use super::reading::Asked as Reads;
-use super::{ClientId, holder};
+use super::{ClientId, Mutant, holder};
 use crate::component::{Erased, Lane, To, Token};
 use crate::error::CallError;
 use crate::id::{Kind, Life, NodeId};
+use crate::service::ring::holder::Refusal;
 use crate::time::Time;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
@@ -38,15 +39,24 @@ struct Put {
     until: Time,
 }
 
+/// Whose question the holder has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum From {
+    /// This node's, by its number.
+    Own(u64),
+    Other(Life, u64),
+}
+
 /// All questions under way.
 #[derive(Default)]
 pub(super) struct Asking {
     next: u64,
     put: BTreeMap<u64, Put>,
-    /// Questions to this node's own holder.
-    own: BTreeMap<Token, u64>,
-    /// Questions of others.
-    served: BTreeMap<Token, (Life, u64, Form)>,
+    /// Questions to this node's holder, with those that may be put again while it
+    /// reads its directory.
+    asked: BTreeMap<Token, (From, Form, Option<Ask>)>,
+    /// To be put to the holder again.
+    again: Vec<(From, Ask)>,
     /// Answers that nobody has heard yet.
     answered: VecDeque<(Why, NodeId, Option<Got>)>,
 }
@@ -81,7 +91,9 @@ impl Asking {
         let with: Vec<u64> =
             self.put.iter().filter(|(_, put)| put.life == Some(life)).map(|(number, _)| *number).collect();
         with.into_iter().for_each(|number| self.answer(number, None));
-        self.served.retain(|_, (asker, ..)| *asker != life);
+        let of = |from: &From| matches!(from, From::Other(asker, _) if *asker == life);
+        self.asked.retain(|_, (from, ..)| !of(from));
+        self.again.retain(|(from, _)| !of(from));
     }
 
     /// Deadlines that have passed.
@@ -112,21 +124,24 @@ impl Ring {
         let life = self.peers.life(node);
         self.asking.put.insert(number, Put { node, life, form, why, until });
         if node == cx.me().node {
-            match ask.call(bytes) {
-                Some(call) => {
-                    let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), call, within);
-                    self.asking.own.insert(token, number);
-                }
-                None => {
-                    self.sweep(cx);
-                    self.asking.answer(number, Some(Got { answer: Answer::Done(Ok(())), bytes: Bytes::new() }));
-                }
+            if ask == Ask::Sweep {
+                self.sweep(cx);
+                let answer = Answer::Done(Ok(()));
+                return self.asking.answer(number, Some(Got { answer, bytes: Bytes::new() }));
             }
-            return;
+            return self.put_to_holder(From::Own(number), ask, bytes, within, cx);
         }
         let Some(life) = life else { return self.asking.answer(number, None) };
         let lane = if bytes.is_empty() { Lane::Control } else { Lane::Bulk };
         cx.send_with(To::Life(life), lane, &Message::Ask(number, ask), &bytes);
+    }
+
+    /// A part of a push is to be made room for: it is seen to that it does not stay if
+    /// the push is given up before this is heard.
+    fn may_be_left(&mut self, ask: &Ask) {
+        if let Ask::Prepare { id, begun, .. } = ask {
+            self.following.prepared.insert(id.push, *begun);
+        }
     }
 
     /// What another member says.
@@ -141,18 +156,40 @@ impl Ring {
                 }
             }
             Message::Ask(number, ask) => {
-                if self.asking.served.len() >= SERVED_MAX {
+                if self.asking.asked.len() + self.asking.again.len() >= SERVED_MAX {
                     return; // members bound what they ask: to this one the deadline is the answer
                 }
-                let form = ask.form();
-                let Some(call) = ask.call(bytes) else {
+                if ask == Ask::Sweep {
                     self.sweep(cx);
                     let answer = Message::Answer(number, Answer::Done(Ok(())));
                     cx.send(To::Life(from), Lane::Control, &answer);
                     return;
-                };
-                let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), call, SERVED_WITHIN);
-                self.asking.served.insert(token, (from, number, form));
+                }
+                self.put_to_holder(From::Other(from, number), ask, bytes, SERVED_WITHIN, cx);
+            }
+        }
+    }
+
+    fn put_to_holder(&mut self, from: From, ask: Ask, bytes: Bytes, within: Duration, cx: Cx<'_, '_>) {
+        if matches!(ask, Ask::Abort(_)) && !self.has(Mutant::AbortWithoutMap) {
+            return; // the map says it, and nobody else
+        }
+        self.may_be_left(&ask);
+        let (form, again) = (ask.form(), bytes.is_empty().then(|| ask.clone()));
+        let Some(call) = ask.call(bytes) else { return };
+        let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), call, within);
+        self.asking.asked.insert(token, (from, form, again));
+    }
+
+    /// What the holder was not ready for.
+    pub(super) fn put_again(&mut self, cx: Cx<'_, '_>) {
+        for (from, ask) in std::mem::take(&mut self.asking.again) {
+            let waits = match from {
+                From::Own(number) => self.asking.put.contains_key(&number),
+                From::Other(..) => true,
+            };
+            if waits {
+                self.put_to_holder(from, ask, Bytes::new(), SERVED_WITHIN, cx);
             }
         }
     }
@@ -164,24 +201,35 @@ impl Ring {
         value: Result<Erased, CallError>,
         cx: Cx<'_, '_>,
     ) -> Option<Result<Erased, CallError>> {
-        if let Some(number) = self.asking.own.remove(&token) {
-            if let Some(form) = self.asking.put.get(&number).map(|put| put.form) {
-                let got = form.got(value);
-                if let Some(Got { answer: Answer::Scrubbed(found), .. }) = &got {
-                    self.scrubbed_here(found, cx);
-                }
-                self.asking.answer(number, got);
+        let Some((from, form, again)) = self.asking.asked.remove(&token) else { return Some(value) };
+        let got = form.got(value);
+        match (&got, again) {
+            (Some(got), Some(ask)) if is_starting(&got.answer) => {
+                self.asking.again.push((from, ask));
+                return None;
             }
-            return None;
+            (Some(Got { answer: Answer::Scrubbed(found), .. }), _) => self.scrubbed_here(found, cx),
+            _ => {}
         }
-        let Some((asker, number, form)) = self.asking.served.remove(&token) else { return Some(value) };
-        if let Some(Got { answer, bytes }) = form.got(value) {
-            if let Answer::Scrubbed(found) = &answer {
-                self.scrubbed_here(found, cx);
+        match (from, got) {
+            (From::Own(number), got) => self.asking.answer(number, got),
+            (From::Other(asker, number), Some(Got { answer, bytes })) => {
+                let lane = if bytes.is_empty() { Lane::Control } else { Lane::Bulk };
+                cx.send_with(To::Life(asker), lane, &Message::Answer(number, answer), &bytes);
             }
-            let lane = if bytes.is_empty() { Lane::Control } else { Lane::Bulk };
-            cx.send_with(To::Life(asker), lane, &Message::Answer(number, answer), &bytes);
+            (From::Other(..), None) => {}
         }
         None
     }
+}
+
+fn is_starting(answer: &Answer) -> bool {
+    let refusal = match answer {
+        Answer::Done(Err(refusal))
+        | Answer::Held(Err(refusal))
+        | Answer::Bytes(Err(refusal))
+        | Answer::Scrubbed(Err(refusal)) => refusal,
+        _ => return false,
+    };
+    *refusal == Refusal::Starting
 }

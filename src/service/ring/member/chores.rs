@@ -1,16 +1,20 @@
 //! What is asked of all members: heal, scrub, what-if, explain; and single parts by
 //! the old verbs.
 
-use super::ClientId;
 use super::asking::Why;
 use super::component::{Cx, Ring};
 use super::mapping::{For, Told, WITHIN, Wish};
 use super::message::{Answer, Ask, Got};
 use super::reading::Asked;
 use super::verbs::ALL_WITHIN;
-use crate::id::NodeId;
+use super::{ClientId, holder};
+use crate::component::Erased;
+use crate::error::CallError;
+use crate::id::{Kind, NodeId};
 use crate::protocol::replicated_log::Level;
+use crate::protocol::replicated_map::Committed;
 use crate::service::ring::decide::File;
+use crate::service::ring::holder::Refusal;
 use crate::service::ring::manifest::{FILES, Manifest, State};
 use crate::service::ring::parts_log::{PartId, Place};
 use crate::service::ring::text::Request;
@@ -42,6 +46,12 @@ pub(super) enum Chore {
         down: BTreeSet<NodeId>,
         tally: Tally,
     },
+    /// Files that this node's disk knows, the next one last; how many the map did not.
+    Rebuild {
+        todo: Vec<Manifest>,
+        made: u64,
+        writes: bool,
+    },
     Explain {
         lines: Vec<(u16, NodeId, String)>,
         open: usize,
@@ -70,6 +80,10 @@ impl Ring {
                     None => self.scrub_on(id, cx),
                 }
             }
+            Request::Rebuild => {
+                let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), holder::Call::Files, ALL_WITHIN);
+                self.rebuilds.insert(token, id);
+            }
             Request::Rebalance(_) => self.answer(id, error("this node moves nothing by itself yet"), cx),
             other => self.answer(id, error(&format!("{other} is not taken here")), cx),
         }
@@ -81,8 +95,72 @@ impl Ring {
         self.wish(For::Client(id), wish, WITHIN, cx);
     }
 
+    /// This node's holder says which files it knows.
+    pub(super) fn rebuild(&mut self, id: ClientId, value: Result<Erased, CallError>, cx: Cx<'_, '_>) {
+        let files = value.ok().and_then(|it| it.downcast::<Result<Vec<Manifest>, Refusal>>().ok());
+        match files.map(|files| *files) {
+            Some(Ok(todo)) => {
+                self.chores.insert(id, Chore::Rebuild { todo, made: 0, writes: false });
+                self.rebuild_on(id, cx);
+            }
+            _ => self.answer(id, coded(Code::Unavailable, "this node's disk does not answer"), cx),
+        }
+    }
+
+    fn rebuild_on(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let Some(Chore::Rebuild { todo, made, .. }) = self.chores.get(&id) else { return };
+        match todo.last() {
+            Some(next) => {
+                let keys = File::keys(&next.name).to_vec();
+                self.wish(For::Client(id), Wish::Get(keys, Level::Linearizable), WITHIN, cx);
+            }
+            None => {
+                let text = format!("OK files={made}\n");
+                self.chores.remove(&id);
+                self.answer(id, text, cx);
+            }
+        }
+    }
+
+    fn rebuild_told(&mut self, id: ClientId, told: &Told, cx: Cx<'_, '_>) {
+        let Some(Chore::Rebuild { todo, made, writes }) = self.chores.get_mut(&id) else { return };
+        let transaction = match told {
+            Told::Committed(Some(Committed::Done { .. })) => {
+                *made += 1;
+                todo.pop();
+                *writes = false;
+                None
+            }
+            // something came in between: it is looked at again
+            Told::Committed(Some(Committed::Failed { .. })) => {
+                *writes = false;
+                None
+            }
+            Told::Entries(entries) if !*writes => {
+                let file = File::read(entries).unwrap_or_default();
+                let restore = todo.last().and_then(|next| file.restore(next));
+                if restore.is_none() {
+                    todo.pop();
+                }
+                *writes = restore.is_some();
+                restore
+            }
+            _ => {
+                self.chores.remove(&id);
+                return self.answer(id, coded(Code::Unavailable, "no quorum: not all files were looked at"), cx);
+            }
+        };
+        match transaction {
+            Some(transaction) => self.transact(For::Client(id), transaction, cx),
+            None => self.rebuild_on(id, cx),
+        }
+    }
+
     /// The map answers.
     pub(super) fn chore_told(&mut self, id: ClientId, told: Told, cx: Cx<'_, '_>) {
+        if let Some(Chore::Rebuild { .. }) = self.chores.get(&id) {
+            return self.rebuild_told(id, &told, cx);
+        }
         let (files, more) = match told {
             Told::Page(page) => {
                 let last = page.value.entries.last().map(|entry| entry.key.clone());

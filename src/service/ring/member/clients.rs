@@ -20,7 +20,6 @@ use crate::service::ring::text::{Heard, Reader, Refused, Request};
 use crate::time::Time;
 use bytes::Bytes;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Most connections at once.
@@ -205,7 +204,7 @@ impl Client {
 
 impl Ring {
     pub(super) fn connected(&mut self, stream: StreamId, name: &str, cx: Cx<'_, '_>) {
-        let near = name.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+        let near = is_loopback(name);
         let crowded = self.clients.len() >= CLIENTS_MAX;
         let id = self.clients.add(Wire::Stream(stream), near, cx.now());
         if crowded {
@@ -463,7 +462,29 @@ impl Ring {
     }
 }
 
+/// Whether an address, as the driver writes it, is this machine's own.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let digits = |host: &str| host.chars().all(|c| c.is_ascii_digit() || c == '.');
+    host == "[::1]" || host.starts_with("127.") && digits(host)
+}
+
 /// Compares in a time that tells nothing.
 fn same(a: &[u8], b: &[u8]) -> bool {
     blake3::hash(a) == blake3::hash(b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn who_is_on_this_machine_by_the_address() {
+        for own in ["127.0.0.1:7000", "127.8.9.1:1", "[::1]:7000"] {
+            assert!(is_loopback(own), "{own}");
+        }
+        for other in ["10.0.0.1:7000", "127.0.0.1.example:7000", "[::ffff:10.0.0.1]:7000", "client", ""] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use super::refill::Refills;
 use super::topology::{Peers, Topology};
 use super::verbs::Verb;
 use super::{ClientId, holder};
-use crate::component::{Context, Input, Inspection, Manifest, NetComponent, Role, StreamId, StreamInput};
+use crate::component::{Context, Input, Inspection, Manifest, NetComponent, Role, StreamId, StreamInput, Token};
 use crate::error::Fault;
 use crate::event::EventType;
 use crate::id::NodeId;
@@ -60,6 +60,8 @@ pub struct Ring {
     pub(super) readings: BTreeMap<ClientId, Reading>,
     pub(super) verbs: BTreeMap<ClientId, Verb>,
     pub(super) chores: BTreeMap<ClientId, Chore>,
+    /// Clients who wait for what this node's disk knows.
+    pub(super) rebuilds: BTreeMap<Token, ClientId>,
     pub(super) pushed: u64,
     pub(super) asking: Asking,
     pub(super) mapping: Mapping,
@@ -90,6 +92,7 @@ impl Ring {
             readings: BTreeMap::new(),
             verbs: BTreeMap::new(),
             chores: BTreeMap::new(),
+            rebuilds: BTreeMap::new(),
             pushed: 0,
             asking: Asking::default(),
             mapping: Mapping::default(),
@@ -163,6 +166,7 @@ impl Ring {
     fn tick(&mut self, cx: Cx<'_, '_>) {
         let now = cx.now();
         self.asking.late(now);
+        self.put_again(cx);
         self.topology_tick(cx);
         self.early_tick(cx);
         self.clients_tick(cx);
@@ -221,8 +225,10 @@ impl NetComponent for Ring {
             Input::Reply { token, value } => {
                 let unheard = self.holder_answered(token, value, cx);
                 let unheard = unheard.and_then(|value| self.map_answered(token, value, cx));
-                if let Some(value) = unheard {
-                    self.follow_answered(token, value, cx);
+                match (unheard, self.rebuilds.remove(&token)) {
+                    (Some(value), Some(client)) => self.rebuild(client, value, cx),
+                    (Some(value), None) => self.follow_answered(token, value, cx),
+                    (None, _) => {}
                 }
             }
             Input::Timer(Timer::Tick) => self.tick(cx),
@@ -246,5 +252,6 @@ impl NetComponent for Ring {
         into.row("members", self.topology.text());
         into.row("to be done as decided", self.following.waiting());
         into.row("to be repaired", self.refills.waiting());
+        into.row("repaired", self.refills.fetched);
     }
 }

@@ -1,6 +1,6 @@
 //! What nobody goes on with: pushes whose entry node is gone, and contents that can
-//! be brought back no more. The node that leads the log sees to it; whoever does,
-//! the map decides.
+//! be brought back no more. The node that leads the log sees to it, and each
+//! node to its own pushes; whoever does, the map decides.
 
 use super::PushId;
 use super::component::{Cx, Ring};
@@ -50,7 +50,7 @@ impl Ring {
 
     pub(super) fn expiry_tick(&mut self, cx: Cx<'_, '_>) {
         let now = cx.now();
-        if !self.expiry.leads || !self.following.caught_up() || now < self.expiry.next_at {
+        if !self.following.caught_up() || now < self.expiry.next_at {
             return;
         }
         self.expiry.next_at = now + EVERY;
@@ -59,7 +59,7 @@ impl Ring {
         for (key, (push, standing)) in &self.following.keys {
             match standing {
                 Standing::Pending(_) => orphans.push((key.clone(), *push)),
-                Standing::Was(until) if *until <= wall => over = Some(key.clone()),
+                Standing::Was(until) if *until <= wall && self.expiry.leads => over = Some(key.clone()),
                 _ => {}
             }
         }
@@ -80,10 +80,17 @@ impl Ring {
         self.wish(For::Expire, Wish::Get(keys, Level::Stale), WITHIN, cx);
     }
 
-    /// Nobody goes on with the push: its entry node has another life, or is not heard
-    /// of for long.
+    /// Nobody goes on with the push: this node, whose it is, does not, or its entry
+    /// node has another life or is not heard of for long.
     fn is_orphan(&mut self, push: PushId, cx: Cx<'_, '_>) -> bool {
         let (me, now) = (cx.me(), cx.now());
+        if push.life == me {
+            // one that nobody knew to be begun, or whose abort is under way
+            return !self.has_push(push) && !self.expiry.aborting.contains_key(&push);
+        }
+        if !self.expiry.leads {
+            return false;
+        }
         let life = if push.life.node == me.node { Some(me) } else { self.peers.life(push.life.node) };
         if life.is_some_and(|life| life.incarnation > push.life.incarnation) {
             return true;

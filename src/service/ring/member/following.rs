@@ -115,6 +115,9 @@ pub(super) struct Following {
     asked: BTreeMap<Token, Asked>,
     /// Staged when the life began, to be compared once the list is whole.
     staged: BTreeSet<PushId>,
+    /// Made room for in this life, and the index at which each was begun: one that the
+    /// map does not know from there on is gone, however late its parts came.
+    pub(super) prepared: BTreeMap<PushId, u64>,
     /// The list's last key so far.
     after: Option<Bytes>,
     stage: Stage,
@@ -390,12 +393,16 @@ impl Ring {
         self.following.standing(push) == Some(Standing::Is)
     }
 
-    /// A part came late: if its file is none any more, it goes.
-    pub(super) fn recheck(&mut self, push: PushId, cx: Cx<'_, '_>) {
-        if self.following.standing(push).is_none() {
-            self.following.todo.entry(push).or_insert(Op::Drop);
-            self.work(cx);
-        }
+    /// A part came late: if its content is no file any more, it is treated so.
+    pub(super) fn recheck(&mut self, manifest: Manifest, cx: Cx<'_, '_>) {
+        let push = manifest.push;
+        let op = match self.following.standing(push) {
+            None => Op::Drop,
+            Some(Standing::Was(_)) => Op::Retire(Box::new(manifest)),
+            Some(_) => return,
+        };
+        self.following.todo.entry(push).or_insert(op);
+        self.work(cx);
     }
 
     pub(super) fn following_tick(&mut self, cx: Cx<'_, '_>) {
@@ -411,6 +418,17 @@ impl Ring {
         }
         if !self.following.waits {
             self.list(cx);
+        }
+        let following = &mut self.following;
+        let (known, from) = (std::mem::take(&mut following.prepared), following.from);
+        for (push, begun) in known {
+            match following.standing(push) {
+                None if following.stage == Stage::Watching && from >= begun => {
+                    following.todo.insert(push, Op::Drop);
+                }
+                None | Some(Standing::Pending(_)) => _ = following.prepared.insert(push, begun),
+                Some(_) => {}
+            }
         }
         self.work(cx);
     }

@@ -42,6 +42,8 @@ pub enum Ask {
         name: Name,
         cuts: Cuts,
         role: Place,
+        /// The index of the map at which the push was begun.
+        begun: u64,
     },
     Write {
         id: PartId,
@@ -103,7 +105,7 @@ impl Ask {
     /// As this node's own holder is asked; `None` for what is no call of it.
     pub(super) fn call(self, bytes: Bytes) -> Option<holder::Call> {
         Some(match self {
-            Ask::Prepare { id, name, cuts, role } => holder::Call::Prepare { id, name, cuts, role },
+            Ask::Prepare { id, name, cuts, role, .. } => holder::Call::Prepare { id, name, cuts, role },
             Ask::Write { id, offset } => holder::Call::Write { id, offset, bytes },
             Ask::Seal { id, digest } => holder::Call::Seal { id, digest },
             Ask::Has(id) => holder::Call::Has(id),

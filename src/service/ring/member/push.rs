@@ -91,6 +91,11 @@ impl Push {
 }
 
 impl Ring {
+    /// Whether it is under way here.
+    pub(super) fn has_push(&self, push: PushId) -> bool {
+        self.pushes.values().any(|under_way| under_way.intent.push == push)
+    }
+
     pub(super) fn push(&mut self, id: ClientId, name: Name, size: u64, expected: Option<Expected>, cx: Cx<'_, '_>) {
         if size > self.config.size_max {
             let text = format!("invalid size for FILE PUSH: at most {} bytes are taken", self.config.size_max);
@@ -174,12 +179,13 @@ impl Ring {
     fn prepare(&mut self, id: ClientId, cx: Cx<'_, '_>) {
         let Some(push) = self.pushes.get_mut(&id) else { return };
         push.stage = Stage::Preparing;
+        let begun = push.begun.unwrap_or(0);
         let Manifest { push: of, name, cuts, .. } = push.intent.clone();
         let mut asks = Vec::new();
         for part in 1..=cuts.parts() {
             for (at, node) in push.holders(part).into_iter().enumerate() {
                 let role = if at == 0 { Place::Content } else { Place::Backup };
-                let ask = Ask::Prepare { id: PartId { push: of, part }, name: name.clone(), cuts, role };
+                let ask = Ask::Prepare { id: PartId { push: of, part }, name: name.clone(), cuts, role, begun };
                 asks.push((node, ask));
             }
         }

@@ -43,6 +43,8 @@ const PAGE: u32 = 200;
 const HOLDER_WITHIN: Duration = Duration::from_secs(10);
 /// After the first failure a part is tried again so much later, then twice as much.
 const AGAIN_AFTER: Duration = Duration::from_millis(500);
+/// Every part is read and compared once in so long, without being asked for.
+const ALL_READ_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
 /// And at least so often.
 const AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
@@ -77,6 +79,8 @@ enum Step {
 }
 
 enum Own {
+    /// What it says changes nothing.
+    Nothing,
     Inventory,
     Of(PartId),
 }
@@ -100,6 +104,11 @@ pub(super) struct Refills {
     /// Something happened since the sweep began.
     again: bool,
     again_at: Time,
+    /// Parts that are still to be read in this round, and when the last one was.
+    unread: Vec<PartId>,
+    read_at: Time,
+    /// How many parts the holder has.
+    stocked: usize,
     /// Parts that were fetched in this life.
     pub(super) fetched: u64,
 }
@@ -172,7 +181,32 @@ impl Ring {
         if self.refills.again && cx.now() >= self.refills.again_at && matches!(self.refills.sweep, Sweep::Rests) {
             self.sweep(cx);
         }
+        self.read_next(cx);
         self.refill_next(cx);
+    }
+
+    /// All parts are read within [`ALL_READ_WITHIN`], one after the other.
+    fn read_next(&mut self, cx: Cx<'_, '_>) {
+        if self.refills.read_at == Time::ZERO {
+            self.refills.read_at = cx.now();
+        }
+        if cx.now().since(self.refills.read_at) < self.read_pause() {
+            return;
+        }
+        self.refills.read_at = cx.now();
+        match self.refills.unread.pop() {
+            Some(id) => {
+                let me = cx.me().node;
+                self.ask(me, Ask::Scrub(id), Bytes::new(), Why::Nothing, HOLDER_WITHIN, cx);
+            }
+            // the next round begins with what is there by then
+            None => self.sweep(cx),
+        }
+    }
+
+    fn read_pause(&self) -> Duration {
+        let parts = u32::try_from(self.refills.stocked.max(1)).unwrap_or(u32::MAX);
+        (ALL_READ_WITHIN / parts).max(AGAIN_AFTER)
     }
 
     /// The next parts: those with the fewest copies first.
@@ -282,12 +316,17 @@ impl Ring {
     /// This node's holder answers.
     pub(super) fn refill_answered(&mut self, token: Token, value: Result<Erased, CallError>, cx: Cx<'_, '_>) {
         let id = match self.refills.asked.remove(&token) {
-            None => return,
+            None | Some(Own::Nothing) => return,
             Some(Own::Inventory) => {
                 let stock = value.ok().and_then(|value| value.downcast::<Result<Vec<Stocked>, Refusal>>().ok());
                 let Some(Ok(stock)) = stock.map(|stock| *stock) else { return self.sweep_ends(true, cx) };
+                self.refills.stocked = stock.len();
                 let good = stock.into_iter().filter(|part| part.place != Place::Quarantine);
-                self.refills.sweep = Sweep::Comparing(good.map(|part| part.id).collect());
+                let good: BTreeSet<PartId> = good.map(|part| part.id).collect();
+                if self.refills.unread.is_empty() {
+                    self.refills.unread = good.iter().rev().copied().collect();
+                }
+                self.refills.sweep = Sweep::Comparing(good);
                 return self.next_of_sweep(None, cx);
             }
             Some(Own::Of(id)) => id,
@@ -312,18 +351,21 @@ impl Ring {
                 self.ask_own(id, holder::Call::Commit(manifest), cx);
             }
             (Some(Ok(())), _) => {
-                self.refills.under_way.remove(&id);
+                let done = self.refills.under_way.remove(&id);
                 self.refills.fetched += 1;
                 // while it was fetched, the file may have become another
                 self.refills.again = true;
                 self.refills.again_at = cx.now() + AGAIN_AFTER;
-                self.recheck(id.push, cx);
+                if let Some(refill) = done {
+                    self.recheck(refill.missing.manifest, cx);
+                }
                 self.refill_next(cx);
             }
-            // it is here by now
+            // it is here by now, and lies where it belongs once that is said again
             (Some(Err(Refusal::Twice)), Step::Preparing) => {
-                self.refills.under_way.remove(&id);
-                self.refill_next(cx);
+                refill.step = Step::Committing;
+                let manifest = Box::new(refill.missing.manifest.clone());
+                self.ask_own(id, holder::Call::Commit(manifest), cx);
             }
             (_, step) => self.refill_fails(id, step != Step::Preparing, cx),
         }
@@ -334,7 +376,7 @@ impl Ring {
         let Some(Refill { mut missing, .. }) = self.refills.under_way.remove(&id) else { return };
         if written {
             let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), holder::Call::GiveUp(id), HOLDER_WITHIN);
-            self.refills.asked.insert(token, Own::Of(id));
+            self.refills.asked.insert(token, Own::Nothing);
         }
         let after = AGAIN_AFTER * 2u32.saturating_pow(missing.tries.min(10));
         missing.tries += 1;

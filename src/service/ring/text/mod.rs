@@ -22,6 +22,7 @@
 //! | `NODE STATUS` | `PORT <host:port>`, `NEXT <host:port>` or `NEXT <unset>`, `OK` |
 //! | `NODE NEXT <address>` | `OK next=<address>` |
 //! | `NODE HEAL` | `OK network healed`, `ERR heal walk canceled`, `ERR heal walk timed out` |
+//! | `NODE REBUILD` | `OK files=<n>`: so many files that this node's disk knows and the map did not |
 //! | `NODE WHATIF <port>,<port>` | `files=<n> unreadable=<n> bytes=<n> degraded=<n>`, `OK` |
 //! | `NODE REBALANCE [<bytes a second>\|stop]` | `OK` |
 //! | `NODE DRAIN <address>`, `NODE FORGET <address>` | `OK` |
@@ -48,6 +49,7 @@
 //! followed by those bytes, which are skipped; a line that is no request announces
 //! none.
 
+pub mod answer;
 mod parse;
 mod reader;
 pub mod reply;

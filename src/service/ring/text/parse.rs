@@ -37,6 +37,7 @@ fn node(verb: &[u8], rest: Option<&[u8]>) -> Parsed {
         b"PING" => nothing("NODE PING", rest, Request::Ping),
         b"STATUS" => nothing("NODE STATUS", rest, Request::Status),
         b"HEAL" => nothing("NODE HEAL", rest, Request::Heal),
+        b"REBUILD" => nothing("NODE REBUILD", rest, Request::Rebuild),
         b"NEXT" => address("NODE NEXT", rest).map(Request::Next),
         b"DRAIN" => address("NODE DRAIN", rest).map(Request::Drain),
         b"FORGET" => address("NODE FORGET", rest).map(Request::Forget),

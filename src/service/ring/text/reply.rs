@@ -32,7 +32,11 @@ pub enum Code {
 }
 
 impl Code {
-    fn text(self) -> &'static str {
+    /// All of them.
+    pub const ALL: [Code; 7] =
+        [Code::Unavailable, Code::Conflict, Code::Busy, Code::Full, Code::NotFound, Code::Range, Code::Auth];
+
+    pub(super) fn text(self) -> &'static str {
         match self {
             Code::Unavailable => "UNAVAILABLE",
             Code::Conflict => "CONFLICT",
