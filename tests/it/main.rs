@@ -68,5 +68,9 @@ mod sim_ring;
 #[cfg(feature = "ring")]
 mod sim_ring_holder;
 mod sim_schedules;
+#[cfg(feature = "stego_service")]
+mod sim_stego;
 mod sim_wal;
+#[cfg(all(feature = "cli", feature = "stego_service"))]
+mod stego_service;
 mod transport;

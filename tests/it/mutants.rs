@@ -76,6 +76,18 @@ const PROPERTIES: &[&str] = &[
     "documents: equal states",
     #[cfg(feature = "documents")]
     "documents: honest disks serve",
+    #[cfg(feature = "stego_service")]
+    "stego: no assignment of a lower epoch",
+    #[cfg(feature = "stego_service")]
+    "stego: recorded at most once",
+    #[cfg(feature = "stego_service")]
+    "stego: no orphans",
+    #[cfg(feature = "stego_service")]
+    "stego: lower attempts refused",
+    #[cfg(feature = "stego_service")]
+    "stego: no task dropped silently",
+    #[cfg(feature = "stego_service")]
+    "stego: right results",
     "map: linearizability",
 ];
 
@@ -145,6 +157,18 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("ring: copies are whole", "ring", "repairs-unverified"),
     #[cfg(feature = "ring")]
     ("ring: durability", "ring", "relabelled-empty"),
+    #[cfg(feature = "stego_service")]
+    ("stego: no assignment of a lower epoch", "stego", "no-fence"),
+    #[cfg(feature = "stego_service")]
+    ("stego: recorded at most once", "stego", "recorded-twice"),
+    #[cfg(feature = "stego_service")]
+    ("stego: no orphans", "stego", "orphans-forgotten"),
+    #[cfg(feature = "stego_service")]
+    ("stego: lower attempts refused", "stego", "fence-unchecked"),
+    #[cfg(feature = "stego_service")]
+    ("stego: no task dropped silently", "stego", "overflow-dropped"),
+    #[cfg(feature = "stego_service")]
+    ("stego: right results", "stego", "remembered-by-number"),
     ("map: linearizability", "map", "conditions-ignored"),
     ("map: linearizability", "map", "list-from-one"),
 ];

@@ -17,6 +17,9 @@
 //! | `log` | synced on two of three, by so many clients | bare group commit, two of three synced |
 //! | `stego embed`, `stego extract` | bits into and out of the carriers of 12 megapixels | copying as many bytes |
 //! | `stego 800x600 jpeg` and others | cover in, 100 kB embedded, PNG out; time of one core | the same with nothing embedded |
+//! | `stego service` | images of 800x600 through one server, assigned, done and acknowledged; per second of the server's cores | the library alone, per second of its core |
+//! | `stego service 2 workers` | the same by the clock, two workers | twice what one worker does |
+//! | `stego assignments` | tasks assigned by the leader of three and acknowledged, two entries of the log each | bare group commit, two of three synced |
 //! | `docs write` `docs read` `docs batch` | documents by so many clients of the node that leads, three processes | the same bare group commit, of as many bytes |
 //! | `sim` | simulated worlds on one core | an event queue with as many events, and nothing to do |
 //!
@@ -42,6 +45,8 @@ mod rounds;
 mod simulator;
 #[cfg(feature = "stego")]
 mod stego;
+#[cfg(feature = "stego_service")]
+mod stego_service;
 
 use super::terminal::Terminal;
 use super::{Failure, values};
@@ -86,6 +91,9 @@ enum What {
     /// From the kill of a leader to the next acknowledged write.
     #[cfg(feature = "http")]
     Failover,
+    /// From the kill of a leader to the next assignment of a task.
+    #[cfg(feature = "stego_service")]
+    FailoverStego,
     /// Simulated worlds a second: broadcast cores alone, and whole stacks.
     Sim,
 }
@@ -123,7 +131,7 @@ pub(super) struct Args {
     /// Documents of `docs-find`
     #[arg(long, default_value_t = 1_000_000)]
     documents: u64,
-    /// Leaders killed by `failover`
+    /// Leaders killed by `failover` and `failover-stego`
     #[arg(long, default_value_t = 20)]
     kills: usize,
     /// One JSON object a figure
@@ -221,10 +229,13 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
                 }
             }
             #[cfg(feature = "stego")]
-            What::Stego => stego::FIGURES.iter().try_for_each(|figure| {
-                show(bench.stego(figure)?);
-                io::Result::Ok(())
-            })?,
+            What::Stego => {
+                for figure in &stego::FIGURES {
+                    show(bench.stego(figure)?);
+                }
+                #[cfg(feature = "stego_service")]
+                bench.stego_service(&show)?;
+            }
             #[cfg(feature = "http")]
             What::Docs => {
                 let size = args.size.unwrap_or(256) as usize;
@@ -236,6 +247,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             }
             #[cfg(feature = "http")]
             What::Failover => docs::failover(args.kills, terminal, args.json)?,
+            #[cfg(feature = "stego_service")]
+            What::FailoverStego => stego_service::failover(args.kills, terminal, args.json)?,
             What::Sim => {
                 show(bench.simulator("sim core", "core.reliable")?);
                 show(bench.simulator("sim stack", "reliable")?);

@@ -16,7 +16,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 const CARRIERS: usize = 36_000_000;
-const PAYLOAD_BYTES: usize = 100_000;
+pub(super) const PAYLOAD_BYTES: usize = 100_000;
 
 /// A figure to take.
 pub(super) struct What {
@@ -118,7 +118,7 @@ impl<F: FnMut() -> io::Result<()>> Measured for Milliseconds<F> {
 }
 
 /// How long this thread has run on a core.
-fn thread_time() -> io::Result<Duration> {
+pub(super) fn thread_time() -> io::Result<Duration> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds = text.split(' ').next().and_then(|first| first.parse().ok());
     nanoseconds.map(Duration::from_nanos).ok_or_else(|| io::Error::other("the kernel does not tell a thread's time"))
@@ -132,7 +132,7 @@ pub(super) fn resident_bytes_max() -> Option<u64> {
 }
 
 /// A picture like a photograph: smooth, with some noise.
-fn cover(width: u32, height: u32, jpeg: bool) -> io::Result<Vec<u8>> {
+pub(super) fn cover(width: u32, height: u32, jpeg: bool) -> io::Result<Vec<u8>> {
     let mut rng = fastrand::Rng::with_seed(1);
     let mut pixels = Vec::with_capacity(width as usize * height as usize * 3);
     for y in 0..height {

@@ -116,10 +116,13 @@ impl Clients {
     /// What keeps those that are not done.
     pub(super) fn stuck(&self, world: &World, down: NodeIndex) -> Option<Violation> {
         let client = self.all.iter().find(|client| !matches!(client.state, State::Over))?;
-        let at = client.at.as_deref().unwrap_or("nobody");
-        let orphan = NAMES.iter().position(|name| *name == at) == Some(down.0);
-        let what = if orphan { "no orphans" } else { "termination" };
-        Some(Violation::new(what, format!("at {:?} {} is not done; {at} has it", world.now(), client.task)))
+        // Assigned and never done is an orphan, whoever is said to have it.
+        let at = client.at.as_deref();
+        let what = if at.is_some() { "no orphans" } else { "termination" };
+        Some(Violation::new(
+            what,
+            format!("at {:?} {} is not done; {at:?} has it, {down:?} is down", world.now(), client.task),
+        ))
     }
 
     /// With nothing broken and servers idle, a burst is answered: each task is taken or

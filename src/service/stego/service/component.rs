@@ -270,6 +270,9 @@ impl StegoService {
             self.servers.suspect(suspicion.life, suspicion.suspected);
             self.look_after(cx);
         } else if let Some(elected) = event.get::<LeaderElected>() {
+            if self.leader.is_none_or(|leader| leader.leader != elected.leader) {
+                self.give_up_forwarded(cx);
+            }
             self.leader = Some(*elected);
             let again = self.leading.is_some_and(|leading| leading.epoch == elected.epoch);
             if elected.leader != self.me {
@@ -286,6 +289,16 @@ impl StegoService {
         {
             self.leader = None;
             self.leading = None;
+            self.give_up_forwarded(cx);
+        }
+    }
+
+    /// The leader that was asked answers no more: clients ask again, whoever leads
+    /// then.
+    fn give_up_forwarded(&mut self, cx: Cx<'_, '_>) {
+        for (token, waiter) in std::mem::take(&mut self.forwarded) {
+            cx.cancel_timer(&Timer::Forwarded(token));
+            self.refuse(waiter, Refused::NoLeader, cx);
         }
     }
 }
