@@ -47,11 +47,9 @@ const PROPERTIES: &[&str] = &[
     "election: epochs only rise",
     "election: one rank an election",
     #[cfg(feature = "ring")]
-    "ring: durability",
-    #[cfg(feature = "ring")]
     "ring: what is listed can be read",
     #[cfg(feature = "ring")]
-    "ring: copies are whole",
+    "ring: nothing is left in stage",
     "log: durability",
     "log: no duplication",
     "log: linearizability",
@@ -150,13 +148,7 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     #[cfg(feature = "ring")]
     ("ring: what is listed can be read", "ring", "todays-ring"),
     #[cfg(feature = "ring")]
-    ("ring: durability", "ring", "abort-without-map"),
-    #[cfg(feature = "ring")]
-    ("ring: durability", "ring", "ack-before-sync"),
-    #[cfg(feature = "ring")]
-    ("ring: copies are whole", "ring", "repairs-unverified"),
-    #[cfg(feature = "ring")]
-    ("ring: durability", "ring", "relabelled-empty"),
+    ("ring: nothing is left in stage", "ring", "ack-before-sync"),
     #[cfg(feature = "stego_service")]
     ("stego: no assignment of a lower epoch", "stego", "no-fence"),
     #[cfg(feature = "stego_service")]

@@ -208,20 +208,6 @@ fn damage_is_found_and_repaired_and_a_lost_disk_is_filled_again() {
         assert!(path.exists(), "{path:?} is there again");
     }
     assert!(!ring.files(0, "quarantine").is_empty(), "what was wrong is kept aside");
-    // a directory lies in the place of a part, seen by a reader and by the next life
-    let instead = |path: &std::path::Path| {
-        fs::remove_file(path).expect("removed");
-        fs::create_dir_all(path.join("of another")).expect("made");
-    };
-    let (read, booted) = (ring.part(0, "backup"), ring.part(1, "backup"));
-    instead(&read);
-    ring.until(1, "FILE SCRUB precious\n", whole);
-    ring.kill(1);
-    instead(&booted);
-    ring.spawn(1);
-    assert!(ring.pull(1, "precious") == bytes, "from the others");
-    ring.until(1, "FILE SCRUB precious\n", whole);
-    assert!(read.is_file() && booted.is_file(), "they are parts again");
     // a disk is lost
     ring.kill(2);
     fs::remove_dir_all(ring.dir(2)).expect("wiped");

@@ -44,6 +44,8 @@ pub(super) struct Booted {
     pub(super) scanned: Scanned,
     /// Parts that the log knows and the disk has not.
     pub(super) lost: Vec<(PartId, Part)>,
+    /// Parts in whose place something lies that is no file.
+    pub(super) blocked: std::collections::BTreeSet<PartId>,
     /// Pushes of which they are, that are files.
     places: std::collections::BTreeSet<super::super::manifest::PushId>,
     /// What has to be done before anything is answered.
@@ -125,13 +127,14 @@ impl Boot {
         }
     }
 
-    /// A directory in the place of a part would be in the way of a right one.
+    /// A directory in the place of a part is in the way of a right one, and no
+    /// operation moves directories.
     fn probed(&mut self, result: io::Result<DiskDone>) -> io::Result<Step> {
         if let (Some((id, from)), Some(booted)) = (self.probing.pop_front(), &mut self.booted)
             && result.is_err_and(|error| error.kind() == io::ErrorKind::IsADirectory)
         {
-            let aside = format!("{QUARANTINE}/{}.part-{:03}.directory", id.push, id.part);
-            booted.ops.insert(0, DiskOp::Rename { from, to: aside });
+            log::error!(target: "nodewright::ring_holder", "{from} is a directory, where a part should lie: move it away");
+            booted.blocked.insert(id);
         }
         Ok(self.probe())
     }
@@ -181,7 +184,7 @@ impl Boot {
         let mut log = Vec::new();
         shelf.records().iter().for_each(|record| record.put(&mut log));
         ops.push(DiskOp::Replace { name: LOG.into(), bytes: log.into() });
-        Booted { shelf, scanned: std::mem::take(&mut self.scanned), lost, places, ops }
+        Booted { shelf, scanned: std::mem::take(&mut self.scanned), lost, blocked: Default::default(), places, ops }
     }
 
     /// Removes what nobody was told of: unless records are missing, what is no part

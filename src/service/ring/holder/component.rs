@@ -54,6 +54,8 @@ pub struct Holder {
     /// Operations before the directory is in order.
     settling: usize,
     pub(super) serves: bool,
+    /// Parts in whose place something lies that is no file.
+    pub(super) blocked: std::collections::BTreeSet<PartId>,
     pub(super) shelf: Shelf,
     pub(super) growing: BTreeMap<PartId, Growing>,
     pub(super) work: BTreeMap<Token, Then>,
@@ -94,6 +96,7 @@ impl Holder {
                     log::warn!(target: "nodewright::ring_holder", "{}: {lost} parts are lost, the log is damaged in {damaged} places", cx.me());
                 }
                 self.shelf = booted.shelf;
+                self.blocked = booted.blocked;
                 self.settling = booted.ops.len();
                 booted.ops.into_iter().for_each(|op| _ = cx.disk(op));
                 cx.publish(Recovered { parts, lost, damaged });

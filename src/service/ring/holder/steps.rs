@@ -73,6 +73,10 @@ impl Holder {
         if whole || self.growing.contains_key(&id) {
             return cx.reply(to, Asked::Err(Refusal::Twice));
         }
+        if self.blocked.contains(&id) {
+            let why = "a directory lies in the part's place: move it away, and start the node again";
+            return cx.reply(to, Asked::Err(Refusal::Disk(why.into())));
+        }
         if self.growing.len() >= GROWING_MAX {
             return cx.reply(to, Asked::Err(Refusal::Busy));
         }
@@ -351,8 +355,6 @@ impl Holder {
                     self.log(&[Record::Removed(id)]);
                     cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
                 }
-                // something else lies in its place: it is moved aside like a part that is wrong
-                Err(error) if error.kind() == ErrorKind::IsADirectory => self.set_aside(id, 0, 0, to),
                 Err(error) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
             },
         }
