@@ -61,6 +61,7 @@ pub(super) fn is_harmless(request: &Request) -> bool {
             | Request::Drain(_)
             | Request::Forget(_)
             | Request::Rebalance(_)
+            | Request::Rebuild
     )
 }
 

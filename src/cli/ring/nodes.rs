@@ -192,3 +192,22 @@ pub(super) fn forget(args: &ForgetArgs, terminal: &Terminal) -> Result<(), Failu
     told(&target, &target.change(&Request::Forget(args.node.clone()))?);
     Ok(())
 }
+
+/// Put the files that a node's disk knows into a map that has lost them
+#[derive(clap::Args)]
+#[command(after_help = "\
+For a ring whose nodes lost what they agreed on, and still have their parts. It is asked of one node: name that, not a
+gateway. What the map has is left as it is.
+
+Examples:
+  nodewright ring rebuild --at 127.0.0.1:7000")]
+pub(super) struct RebuildArgs {
+    #[command(flatten)]
+    at: Where,
+}
+
+pub(super) fn rebuild(args: &RebuildArgs, terminal: &Terminal) -> Result<(), Failure> {
+    let target = args.at.find(terminal)?;
+    told(&target, &target.change(&Request::Rebuild)?);
+    Ok(())
+}
