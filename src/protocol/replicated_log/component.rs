@@ -13,7 +13,7 @@ use super::wishes::Asked;
 use crate::component::{Boot, Context, Input, Inspection, Manifest, NetComponent, Role, Run, Token};
 use crate::error::Fault;
 use crate::id::{Kind, Life, NodeId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
 /// The component's name.
@@ -36,8 +36,10 @@ pub enum Timer {
 pub struct ReplicatedLog {
     pub(super) config: Config,
     pub(super) boot: Option<Boot>,
-    /// Linked voters' lives.
+    /// The lives of linked voters and joiners.
     pub(super) peers: BTreeMap<NodeId, Life>,
+    /// Those that were linked and are in the configured list: only they found a group.
+    pub(super) configured: BTreeSet<NodeId>,
     pub(super) hellos: BTreeMap<NodeId, Hello>,
     /// The lives that run replicas, by what they said of themselves.
     pub(super) lives: BTreeMap<u64, Life>,
@@ -72,6 +74,7 @@ impl ReplicatedLog {
             config,
             boot: None,
             peers: BTreeMap::new(),
+            configured: BTreeSet::new(),
             hellos: BTreeMap::new(),
             lives: BTreeMap::new(),
             phase: Phase::Idle,
