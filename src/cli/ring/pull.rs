@@ -45,8 +45,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     let target = args.at.find(terminal)?;
     let mut pull = Pull { target: &target, name: &name, until: Instant::now() + target.within };
     let stat = match output.as_os_str() == "-" {
-        true => target.well(pull.to_output())?,
-        false => target.well(pull.to_file(&output))?,
+        true => target.well(pull.fill_output())?,
+        false => target.well(pull.fill_file(&output))?,
     };
     let Stat { size, root, version, .. } = stat;
     if output.as_os_str() == "-" {
@@ -97,7 +97,7 @@ impl Pull<'_> {
         Ok(())
     }
 
-    fn to_file(&mut self, output: &Path) -> Result<Stat, Trouble> {
+    fn fill_file(&mut self, output: &Path) -> Result<Stat, Trouble> {
         loop {
             let stat = match self.stat() {
                 Ok(stat) => stat,
@@ -143,7 +143,7 @@ impl Pull<'_> {
         std::fs::rename(&partial, output).map_err(|error| here(output, error))
     }
 
-    fn to_output(&mut self) -> Result<Stat, Trouble> {
+    fn fill_output(&mut self) -> Result<Stat, Trouble> {
         let (mut out, mut hash) = (io::stdout().lock(), blake3::Hasher::new());
         let mut stat = self.stat();
         while let Err(trouble) = stat {

@@ -105,7 +105,7 @@ fn order(hops: &[(String, String)], map: &Netmap) -> Vec<String> {
         order.push(port.to_owned());
         at = next.get(port).copied();
     }
-    order.extend(map.0.keys().filter(|port| next.get(port.as_str()).is_none()).cloned());
+    order.extend(map.0.keys().filter(|port| !next.contains_key(port.as_str())).cloned());
     order
 }
 
