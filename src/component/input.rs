@@ -37,6 +37,9 @@ pub enum PeerRole {
     Voter,
     /// A member that joined through a sponsor, without a vote.
     Listener,
+    /// A member that came at run time and links with all: without a vote in
+    /// the configured list; what it takes part in is for that to decide.
+    Joiner,
     /// A client: linked, no member, not part of [`To::All`].
     Client,
 }

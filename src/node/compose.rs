@@ -282,6 +282,20 @@ impl Node {
                 ".has_replicated_log(\"data\")",
             );
         }
+        if let (Some((_, call)), true) = (self.deliveries.first(), self.is_joiner()) {
+            bad(
+                call.clone(),
+                "it joins a replicated log, and the voters of a delivery are the configured list".into(),
+                "leave it out: .on_receive_message(MessageType::TotalOrderDelivery, ..) needs no other delivery",
+            );
+        }
+        if let (Some((_, call)), true) = (&self.election, self.is_joiner()) {
+            bad(
+                call.clone(),
+                "it joins a replicated log, and whom an election knows is the configured list".into(),
+                "leave it out of a node that .joins([..])",
+            );
+        }
         if let (Some(call), false) = (&self.log, cfg!(feature = "replicated_log")) {
             let problem = "this program was built without the replicated log".into();
             bad(call.clone(), problem, "build it with the feature `replicated_log`");
@@ -366,6 +380,7 @@ impl Node {
         };
         let role = match self.joins.len() {
             0 => format!("voter, {} addresses listed", self.peers.len()),
+            n if self.is_joiner() => format!("joins the log through {n} members"),
             n => format!("listener through one of {n} sponsors"),
         };
         let in_flight = link::Config::default().window_bytes / (1 << 20);

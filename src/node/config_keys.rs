@@ -251,7 +251,7 @@ pub(super) const KEYS: &[Key] = keys! {
         "The voters as \"host:port\" or \"name@host:port\", the same list on all nodes; the own one is dropped.",
         |node, value| with(node, texts(value), Node::has_peers);
     joins Shape::List("172.28.0.2:8888"), Some("[]"),
-        "Members through which it joins as a listener, without a vote.",
+        "Members through which it joins: the replicated log where it has one, else as a listener without a vote.",
         |node, value| with(node, texts(value), Node::joins);
     dir Shape::Text("data/alpha"), None,
         "Its directory. Without one it has no memory of earlier lives.",

@@ -19,6 +19,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 type Faults = Vec<WiringFault>;
 
+/// The file in a joiner's directory that tells where the members are.
+const MEMBERS: &str = "members";
+
 /// A node that listens but does not run: for those who learn the peers'
 /// addresses only when all have theirs.
 pub struct Bound {
@@ -47,6 +50,7 @@ impl Node {
     /// # Errors
     /// As [`Node::start`].
     pub fn bind(mut self) -> Result<Bound, StartError> {
+        self.joined_before()?;
         let closures = self.take_closures();
         let composed = self.compose(closures, true);
         let machine = self.machine();
@@ -66,9 +70,12 @@ impl Node {
             let _ = reached_at.set(advertised.clone());
         }
         let id = self.id.unwrap_or_else(|| NodeId::from_name(&self.name));
+        let joiner = self.is_joiner();
         let mut links = transport::Config::new(Life::new(id, 0), &self.name, listen);
         links.advertise = advertise;
         links.peers = self.peers;
+        links.members_file = self.dir.as_ref().map(|dir| dir.join(MEMBERS));
+        links.joiner = joiner;
         links.join = self.joins;
         links.max_peers = self.most_peers;
         links.security = security;
@@ -93,6 +100,24 @@ impl Node {
             #[cfg(feature = "http")]
             front,
         })
+    }
+
+    /// A joiner's directory knows the members: it needs no sponsor again.
+    fn joined_before(&mut self) -> Result<(), StartError> {
+        let Some(dir) = self.dir.as_ref().filter(|_| self.log.is_some() && self.peers.is_empty()) else {
+            return Ok(());
+        };
+        let file = dir.join(MEMBERS);
+        let kept = transport::acquainted(&file).map_err(|why| {
+            let mend = "name a member by .joins([..]) and remove the file";
+            refused(&self.name, format!("{}: {why}: {mend}", file.display()))
+        })?;
+        for member in kept {
+            if !self.joins.contains(&member) {
+                self.joins.push(member);
+            }
+        }
+        Ok(())
     }
 
     /// What has to be looked up on this machine: addresses and key files.

@@ -2,7 +2,9 @@
 //!
 //! Users propose at all nodes, broadcast and read while the network parts, nodes
 //! pause and crash, one, a majority, all, and disks tear, lose and refuse; now and
-//! then a disk is wiped. Then all faults stop, and everything must come right.
+//! then a disk is wiped. In half of the worlds a node that nobody's list has joins
+//! meanwhile, in some of these a second one; they crash as the others do. Then all
+//! faults stop, and everything must come right.
 //!
 //! What is proposed is a *register*: a machine that appends each command to its
 //! list. So a read shows all that was ever done, and in which order.
@@ -14,8 +16,10 @@ use super::stacks::{NAMES, chosen, millis};
 use super::{Goal, Planted, Scenario};
 use crate::component::{Factory, Stack};
 use crate::error::CallError;
-use crate::id::Kind;
-use crate::protocol::replicated_log::{Answer, Call, Config, Level, Mutant, NAME, Proposed, ReplicatedLog, Status};
+use crate::id::{Kind, NodeId};
+use crate::protocol::replicated_log::{
+    Answer, Call, Config, Level, Mutant, NAME, Proposed, ReplicatedLog, Status, VOTERS_MAX,
+};
 use crate::sim::check::Violation;
 use crate::sim::{Counts, DiskKept, FaultClass, Faults, NodeIndex, Outcome, Setup, Spell, Ticket, World};
 use crate::time::Time;
@@ -33,7 +37,7 @@ struct Log;
 
 const CRASHING: &[FaultClass] = &[FaultClass::Crash];
 
-const GOALS: [Goal; 13] = [
+const GOALS: [Goal; 16] = [
     Goal { what: "log_leader", by: &[] },
     Goal { what: "acknowledged", by: &[] },
     Goal { what: "reads", by: &[] },
@@ -45,6 +49,9 @@ const GOALS: [Goal; 13] = [
     Goal { what: "disk errors", by: CRASHING },
     Goal { what: "disks wiped", by: CRASHING },
     Goal { what: "members replaced", by: CRASHING },
+    Goal { what: "joiners", by: &[] },
+    Goal { what: "joiners vote", by: &[] },
+    Goal { what: "joiners learn", by: &[] },
     Goal { what: "all crashed at once", by: CRASHING },
     Goal { what: "partitions", by: &[FaultClass::Partition] },
 ];
@@ -102,6 +109,9 @@ const MUTANTS: [(Planted, Mutant); 7] = [
 
 const PLANTED: [Planted; 7] =
     [MUTANTS[0].0, MUTANTS[1].0, MUTANTS[2].0, MUTANTS[3].0, MUTANTS[4].0, MUTANTS[5].0, MUTANTS[6].0];
+
+/// Who joins.
+const JOINERS: [&str; 2] = ["zeta", "eta"];
 
 /// The channel of the register.
 const CHANNEL: Kind = Kind::of("register");
@@ -173,6 +183,9 @@ struct Run<'a> {
     wiped: Vec<NodeIndex>,
     /// A node that is being removed.
     leaving: Option<NodeIndex>,
+    mutant: Option<Mutant>,
+    /// Before which of the calls a node joins.
+    joins: Vec<usize>,
 }
 
 impl<'a> Run<'a> {
@@ -185,15 +198,22 @@ impl<'a> Run<'a> {
         let drawn = faults(setup, &mut drawn);
         world.run_for(millis(4000));
         world.set_faults(drawn);
-        Run { setup, world, operations: Vec::new(), next: 1, counts: Counts::new(), wiped: Vec::new(), leaving: None }
+        let mut joins = Vec::new();
+        if world.rng().bool() {
+            joins = (0..world.rng().usize(1..=2)).map(|_| world.rng().usize(0..=setup.calls)).collect();
+        }
+        let (counts, wiped, operations) = (Counts::new(), Vec::new(), Vec::new());
+        Run { setup, world, operations, next: 1, counts, wiped, leaving: None, mutant, joins }
     }
 
     fn chaos(&mut self) {
         let longest = self.setup.chaos(millis(600)).as_nanos() as u64;
         let crashes = self.setup.faults.has(FaultClass::Crash);
-        for _ in 0..self.setup.calls {
+        for call in 0..self.setup.calls {
+            self.join(call);
             for _ in 0..self.world.rng().usize(1..=6) {
-                let at = NodeIndex(self.world.rng().usize(0..self.setup.nodes));
+                let there = self.world.all().count();
+                let at = NodeIndex(self.world.rng().usize(0..there));
                 if self.world.rng().u32(0..4) == 0 { self.read(at) } else { self.append(at) }
             }
             let pause = Duration::from_nanos(self.world.rng().u64(0..=longest));
@@ -207,9 +227,19 @@ impl<'a> Run<'a> {
             }
             self.replace();
         }
+        self.join(self.setup.calls);
         self.world.heal();
         for node in self.world.all() {
             self.world.restart(node, true);
+        }
+    }
+
+    /// Nodes that are in nobody's list join.
+    fn join(&mut self, call: usize) {
+        for _ in self.joins.extract_if(.., |at| *at == call) {
+            let name = JOINERS[self.world.all().count() - self.setup.nodes];
+            self.world.add_joiner(name, stack(self.mutant));
+            *self.counts.entry("joiners").or_insert(0) += 1;
         }
     }
 
@@ -224,7 +254,8 @@ impl<'a> Run<'a> {
     /// One node loses its disk: no more than one in a world, since a majority of
     /// the disks must keep what it synced.
     fn wipe(&mut self) {
-        let node = NodeIndex(self.world.rng().usize(0..self.setup.nodes));
+        let there = self.world.all().count();
+        let node = NodeIndex(self.world.rng().usize(0..there));
         if self.wiped.is_empty() && self.setup.nodes >= 3 {
             self.wiped.push(node);
             self.world.crash(node);
@@ -234,7 +265,8 @@ impl<'a> Run<'a> {
 
     /// One node is to leave the group; its disk will be wiped.
     fn remove(&mut self) {
-        let (leaving, by) = (self.world.rng().usize(0..self.setup.nodes), self.world.rng().usize(0..self.setup.nodes));
+        let there = self.world.all().count();
+        let (leaving, by) = (self.world.rng().usize(0..there), self.world.rng().usize(0..there));
         if self.wiped.is_empty() && self.setup.nodes >= 3 {
             self.wiped.push(NodeIndex(leaving));
             self.leaving = Some(NodeIndex(leaving));
@@ -317,6 +349,9 @@ impl<'a> Run<'a> {
     fn settle(&mut self) -> Result<(), Violation> {
         let nodes: Vec<NodeIndex> = self.world.all().collect();
         let mut whole = false;
+        if self.leaving.is_some() {
+            self.world.run_for(millis(3000)); // nobody asks for the removal any longer
+        }
         for _ in 0..60 {
             self.world.run_for(millis(500));
             for node in &nodes {
@@ -365,19 +400,28 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Whether all nodes vote and have applied the same.
+    /// Whether all nodes vote, as many as may, the others learn, and all have
+    /// applied the same.
     fn is_whole(&mut self, nodes: &[NodeIndex]) -> bool {
         let mut seen = Vec::new();
+        let voters = nodes.len().min(VOTERS_MAX);
         for node in nodes {
             if !self.world.is_up(*node) {
                 return false;
             }
             match self.world.ask::<Status>(*node, Kind::of(NAME), Call::Status, millis(100)) {
-                Ok(status) if status.voters.len() == nodes.len() && status.leader.is_some() => seen.push(status),
+                Ok(status) if status.voters.len() == voters && status.leader.is_some() => seen.push(status),
                 _ => return false,
             }
         }
-        seen.iter().all(|status| (status.applied, status.hash) == (seen[0].applied, seen[0].hash))
+        let joined: Vec<NodeId> = nodes[self.setup.nodes..].iter().map(|node| self.world.life(*node).node).collect();
+        let vote = joined.iter().filter(|node| seen[0].voters.iter().any(|it| it.node == **node)).count();
+        self.counts.insert("joiners vote", vote as u64);
+        self.counts.insert("joiners learn", (joined.len() - vote) as u64);
+        seen.iter().all(|status| {
+            let all = status.voters.len() + status.learners.len() == nodes.len();
+            all && (status.applied, status.hash) == (seen[0].applied, seen[0].hash)
+        })
     }
 }
 

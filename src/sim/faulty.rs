@@ -89,11 +89,7 @@ impl World {
             let Some(side) = self.nodes[node.0].sides[peer].as_ref() else { continue };
             let Some(life) = side.link.peer() else { continue };
             if self.nodes[node.0].refused.get(&life.node).is_none_or(|last| *last < life.incarnation.0) {
-                let role = if self.nodes[peer].voter {
-                    crate::component::PeerRole::Voter
-                } else {
-                    crate::component::PeerRole::Listener
-                };
+                let role = self.nodes[peer].role();
                 let name = self.nodes[peer].name.clone();
                 self.hand(node.0, at, Item::Peer(crate::component::PeerChange::Joined { life, role, name }));
             }

@@ -5,7 +5,7 @@ use super::node::Side;
 use super::queue::Event;
 use super::trace::How;
 use super::world::{NodeIndex, World};
-use crate::component::{EndedWhy, Item, Lane, PeerChange, PeerRole};
+use crate::component::{EndedWhy, Item, Lane, PeerChange};
 use crate::id::{Kind, Life};
 use crate::protocol::link::{self, Accept, FrameHeader, Link, Opened, What as Frame};
 use crate::time::Time;
@@ -147,11 +147,14 @@ fn frame(header: &FrameHeader, peer: Life) -> Option<trace::Frame> {
 }
 
 impl World {
-    /// Whether two nodes ever link: voters with one another, a listener with
-    /// its sponsor.
+    /// Whether two nodes ever link: voters and joiners with one another, a
+    /// listener with its sponsor.
     pub(super) fn linkable(&self, a: usize, b: usize) -> bool {
         let (one, other) = (&self.nodes[a], &self.nodes[b]);
-        a != b && (one.voter && other.voter || one.sponsor == Some(b) || other.sponsor == Some(a))
+        a != b
+            && ((one.voter || one.joiner) && (other.voter || other.joiner)
+                || one.sponsor == Some(b)
+                || other.sponsor == Some(a))
     }
 
     pub(super) fn new_sides(&self, node: usize) -> Vec<Option<Side>> {
@@ -250,7 +253,7 @@ impl World {
     }
 
     fn peer_joined(&mut self, at: usize, peer: usize, life: Life) {
-        let role = if self.nodes[peer].voter { PeerRole::Voter } else { PeerRole::Listener };
+        let role = self.nodes[peer].role();
         let name = self.nodes[peer].name.clone();
         self.peer_changed(at, PeerChange::Joined { life, role, name });
     }

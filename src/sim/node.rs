@@ -5,7 +5,7 @@ use super::app::App;
 use super::disk::Storage;
 use super::queue::Event;
 use super::stream::Streams;
-use crate::component::{AnyComponent, Erased, Item, LoadSample, ReplyTo, Stack, TimerId};
+use crate::component::{AnyComponent, Erased, Item, LoadSample, PeerRole, ReplyTo, Stack, TimerId};
 use crate::error::{CallError, Fault};
 use crate::event::{AnyEvent, EventType};
 use crate::id::{Kind, Life, NodeId};
@@ -56,6 +56,8 @@ pub(super) struct Node {
     pub(super) stack: Stack,
     pub(super) voter: bool,
     pub(super) sponsor: Option<usize>,
+    /// Came at run time, and links with all.
+    pub(super) joiner: bool,
     /// The present life's number; the last one's while the node is down.
     pub(super) incarnation: u64,
     /// Counts lives and ends of lives within the world.
@@ -99,6 +101,7 @@ impl Node {
             stack,
             voter: sponsor.is_none(),
             sponsor,
+            joiner: false,
             incarnation: 0,
             run: 0,
             up: false,
@@ -122,6 +125,15 @@ impl Node {
             storage: Storage::default(),
             fallen: VecDeque::new(),
             faults: Vec::new(),
+        }
+    }
+
+    /// What it is to its peers.
+    pub(super) fn role(&self) -> PeerRole {
+        match (self.voter, self.joiner) {
+            (true, _) => PeerRole::Voter,
+            (_, true) => PeerRole::Joiner,
+            (_, false) => PeerRole::Listener,
         }
     }
 

@@ -107,6 +107,22 @@ impl World {
         at
     }
 
+    /// Adds a joiner: a node that is in nobody's list, links with all voters and
+    /// joiners, and has no vote but in what takes it in. It may come at any time.
+    pub fn add_joiner(&mut self, name: &str, stack: Stack) -> NodeIndex {
+        let at = self.add(name, stack, Some(usize::MAX));
+        (self.nodes[at.0].sponsor, self.nodes[at.0].joiner) = (None, true);
+        if self.started {
+            for other in 0..at.0 {
+                if self.linkable(other, at.0) {
+                    self.new_side(other, at.0);
+                }
+            }
+            self.start_life(at.0, 0);
+        }
+        at
+    }
+
     /// Links a listener to another sponsor, as a new life.
     pub fn change_sponsor(&mut self, listener: NodeIndex, sponsor: NodeIndex) {
         self.crash(listener);

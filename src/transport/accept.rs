@@ -9,6 +9,7 @@
 use super::admission::Via;
 use super::dial::configure;
 use super::handshake::{self, MAGIC};
+use super::hello::Hello;
 use super::peer::lock;
 use super::planted::Mutant;
 use super::shared::Shared;
@@ -69,10 +70,14 @@ fn welcome(shared: &Arc<Shared>, stream: Arc<TcpStream>, remote: SocketAddr, hal
         .unwrap_or(Sniffed::Unknown);
     let mut judged = None;
     let agreed = match sniffed {
-        Sniffed::Link => handshake::accept(&stream, &first, &shared.security, &shared.mine, deadline, |hello, key| {
-            judged = Some(hello.life);
-            shared.judge(&hello, key, Via::Accepted, remote)
-        }),
+        Sniffed::Link => {
+            let judge = |hello: Hello, key| {
+                judged = Some(hello.life);
+                shared.judge(&hello, key, Via::Accepted, remote)
+            };
+            let members = || lock(&shared.book).members();
+            handshake::accept(&stream, &first, &shared.security, &shared.mine, deadline, judge, members)
+        }
         Sniffed::Dialect(component) => {
             half_open.leave(&stream);
             if let Some(stream) = Arc::into_inner(stream)

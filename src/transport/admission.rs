@@ -1,12 +1,12 @@
 //! Who may link: the judgement over a hello that proved its keys.
 //!
 //! Voters are a static list. Each configured address is a *slot*; the first
-//! node met there is bound to it for this node's whole life. Listeners and
-//! clients have no slot. A life that ended or was outlived is never admitted
+//! node met there is bound to it for this node's whole life. Listeners, joiners
+//! and clients have no slot. A life that ended or was outlived is never admitted
 //! again.
 
 use super::config::{Config, FrameWatch, Limits, PeerAddr, Security};
-use super::hello::{Hello, NAME_BYTES_MAX, PROVIDES_MAX, Refusal, Role};
+use super::hello::{Hello, NAME_BYTES_MAX, PROVIDES_MAX, Refusal, Role, Told};
 use super::keys::PublicKey;
 use super::peer::{Clock, Peer, Who};
 use crate::component::PeerRole;
@@ -20,6 +20,8 @@ use std::time::Duration;
 /// A life that spoke this recently is running: another one elsewhere with the
 /// same id is a clash, not a move.
 const RUNNING_WITHIN: Duration = Duration::from_secs(2);
+/// Most members that a joiner is told of in one handshake.
+const TOLD_MAX: usize = 256;
 
 /// How a connection came about.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -101,6 +103,22 @@ impl Book {
         self.known.get(&node).map(|known| known.peer.clone())
     }
 
+    /// Where the members are: those in the list and those that joined.
+    pub(super) fn members(&self) -> Vec<Told> {
+        let met = self.known.iter().filter_map(|(node, known)| {
+            let role = known.peer.who()?.role;
+            let member = matches!(role, PeerRole::Voter | PeerRole::Joiner);
+            known.listen.filter(|_| member).map(|address| Told { address, node: Some(*node) })
+        });
+        let unmet = self.slots.iter().filter(|slot| slot.bound.is_none());
+        let unmet = unmet.filter_map(|slot| slot.addresses.first());
+        met.chain(unmet.map(|address| Told { address: *address, node: None })).take(TOLD_MAX).collect()
+    }
+
+    fn is_linked(&self, life: Life) -> bool {
+        self.known.get(&life.node).is_some_and(|known| known.life == life && known.peer.linked())
+    }
+
     /// All lives of the node up to this one are over.
     pub(super) fn end(&mut self, life: Life) {
         let ended = self.ended.entry(life.node).or_default();
@@ -161,12 +179,17 @@ impl Book {
         let (peer, role) = match (hello.role, via) {
             (Role::Client, Via::Accepted) => (self.client()?, PeerRole::Client),
             (Role::Client, _) => return Err(Refusal::Garbled),
+            (Role::Voter | Role::Joiner, Via::Sponsor) if self.mine.role == Role::Joiner && self.is_linked(life) => {
+                return Err(Refusal::OtherDial); // found at two addresses, or it was quicker
+            }
             (Role::Voter, Via::Sponsor) => (self.without_slot(life.node)?, PeerRole::Voter),
+            (Role::Joiner, _) => (self.without_slot(life.node)?, PeerRole::Joiner),
             (Role::Listener, _) => (self.without_slot(life.node)?, PeerRole::Listener),
             (Role::Voter, via) => (self.voter(hello, via, listen, remote)?, PeerRole::Voter),
         };
         let client = role == PeerRole::Client;
-        if role == PeerRole::Voter && hello.voters != self.mine.voters && !self.known.contains_key(&life.node) {
+        let configured = role == PeerRole::Voter && self.mine.role != Role::Joiner;
+        if configured && hello.voters != self.mine.voters && !self.known.contains_key(&life.node) {
             log::warn!(
                 target: "nodewright::link",
                 "{} at {remote} counts {} voters, this node {}: give all nodes the same has_peers",

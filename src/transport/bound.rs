@@ -103,7 +103,11 @@ pub(super) fn hello(config: &Config, local: SocketAddr, voters: usize) -> Result
         life: config.me,
         name,
         boot: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-        role: if config.join.is_empty() { Role::Voter } else { Role::Listener },
+        role: match (config.join.is_empty(), config.joiner) {
+            (true, _) => Role::Voter,
+            (_, true) => Role::Joiner,
+            (_, false) => Role::Listener,
+        },
         listen: Some(config.advertise.unwrap_or(local)),
         block_bytes_max: BLOCK_BYTES_MAX as u32,
         voters: voters as u32,

@@ -9,6 +9,7 @@ use crate::time::Time;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,6 +30,12 @@ pub struct Config {
     pub peers: Vec<PeerAddr>,
     /// Sponsors: with any, this node is a listener and links to one of them.
     pub join: Vec<PeerAddr>,
+    /// With sponsors: whether this node is a joiner, which links with all members
+    /// rather than with one sponsor.
+    pub joiner: bool,
+    /// Where a joiner keeps the addresses that it is told: [`super::acquainted`]
+    /// reads them.
+    pub members_file: Option<PathBuf>,
     /// Most peers linked, clients not counted; a later one is refused by name.
     pub max_peers: usize,
     /// Who may link.
@@ -92,6 +99,8 @@ impl Config {
             advertise: None,
             peers: Vec::new(),
             join: Vec::new(),
+            joiner: false,
+            members_file: None,
             max_peers: 64,
             security: Security::LoopbackOnly,
             limits: Limits::default(),

@@ -6,8 +6,10 @@ use super::admission::Via;
 use super::config::{PeerAddr, Security};
 use super::handshake::{self, Failure};
 use super::hello::Refusal;
+use super::joiner;
 use super::peer::lock;
 use super::shared::Shared;
+use crate::id::NodeId;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ const COURTESY: Duration = Duration::from_millis(100);
 const NOT_SENT_BYTES_MAX: u32 = 256 << 10;
 
 /// How an attempt ended.
-enum Dialled {
+pub(super) enum Dialled {
     /// There was a session of this length; it is over.
     Session {
         lasted: Duration,
@@ -52,7 +54,7 @@ pub(super) fn slot_loop(shared: &Arc<Shared>, slot: usize) {
                 continue;
             }
         }
-        let pause = match dial(shared, &configured, Via::Slot { slot, sessions }) {
+        let pause = match dial(shared, &configured, Via::Slot { slot, sessions }, &mut None) {
             Dialled::Myself => {
                 log::error!(
                     target: "nodewright::link",
@@ -84,7 +86,7 @@ pub(super) fn sponsor_loop(shared: &Arc<Shared>, sponsors: &[PeerAddr]) {
     let mut pauses = Pauses::new(shared, u64::MAX);
     let (mut at, mut failed) = (0, 0);
     loop {
-        let pause = match dial(shared, &sponsors[at % sponsors.len()], Via::Sponsor) {
+        let pause = match dial(shared, &sponsors[at % sponsors.len()], Via::Sponsor, &mut None) {
             Dialled::Session { lasted } => {
                 failed = 0;
                 pauses.after_session(lasted)
@@ -103,7 +105,8 @@ pub(super) fn sponsor_loop(shared: &Arc<Shared>, sponsors: &[PeerAddr]) {
     }
 }
 
-fn dial(shared: &Arc<Shared>, to: &PeerAddr, via: Via) -> Dialled {
+/// Dials an address; `met` says who was found there.
+pub(super) fn dial(shared: &Arc<Shared>, to: &PeerAddr, via: Via, met: &mut Option<NodeId>) -> Dialled {
     let addresses = to.resolve();
     if let Via::Slot { slot, .. } = via
         && !addresses.is_empty()
@@ -117,7 +120,7 @@ fn dial(shared: &Arc<Shared>, to: &PeerAddr, via: Via) -> Dialled {
             failure = Failure::Io(io::Error::other(unsecured.to_string()));
             continue;
         }
-        match attempt(shared, address, via) {
+        match attempt(shared, address, via, met) {
             Ok(lasted) => return Dialled::Session { lasted },
             Err(Failure::Refusing(Refusal::Myself) | Failure::Refused(Refusal::Myself)) => return Dialled::Myself,
             Err(error) => failure = error,
@@ -127,17 +130,20 @@ fn dial(shared: &Arc<Shared>, to: &PeerAddr, via: Via) -> Dialled {
 }
 
 /// Connects, shakes hands and reads until the session is over.
-fn attempt(shared: &Arc<Shared>, address: SocketAddr, via: Via) -> Result<Duration, Failure> {
+fn attempt(shared: &Arc<Shared>, address: SocketAddr, via: Via, met: &mut Option<NodeId>) -> Result<Duration, Failure> {
     let stream = TcpStream::connect_timeout(&address, shared.limits.connect_within)?;
     configure(&stream, shared)?;
     let dialling = Dialling::begin(shared, via);
     let deadline = Instant::now() + shared.limits.handshake_within;
     let mut judged = None;
     let agreed = handshake::dial(&stream, &shared.security, &shared.mine, deadline, |hello, key| {
-        judged = Some(hello.life);
+        (judged, *met) = (Some(hello.life), Some(hello.life.node));
         shared.judge(&hello, key, via, address)
     });
-    let attached = agreed.map(|agreed| shared.attach(stream, agreed));
+    let attached = agreed.map(|mut agreed| {
+        joiner::told(shared, std::mem::take(&mut agreed.told));
+        shared.attach(stream, agreed)
+    });
     drop(dialling);
     let attached = attached.inspect_err(|_| {
         judged.inspect(|life| shared.abandoned(*life));
@@ -191,7 +197,7 @@ impl Drop for Dialling<'_> {
 
 /// Growing pauses between attempts, each drawn from its upper half so that
 /// nodes do not keep step.
-struct Pauses {
+pub(super) struct Pauses {
     first: Duration,
     max: Duration,
     next: Duration,
@@ -199,7 +205,7 @@ struct Pauses {
 }
 
 impl Pauses {
-    fn new(shared: &Shared, salt: u64) -> Self {
+    pub(super) fn new(shared: &Shared, salt: u64) -> Self {
         let max = shared.limits.redial_after_max;
         let rng = fastrand::Rng::with_seed(shared.mine.boot ^ salt);
         Pauses { first: max / 50, max, next: max / 50, rng }
@@ -207,7 +213,7 @@ impl Pauses {
 
     /// A session that lasted is taken up again at once; one that broke right
     /// away counts as a failed attempt.
-    fn after_session(&mut self, lasted: Duration) -> Duration {
+    pub(super) fn after_session(&mut self, lasted: Duration) -> Duration {
         if lasted < self.first {
             return self.next(false);
         }
@@ -215,7 +221,7 @@ impl Pauses {
         self.next(true)
     }
 
-    fn next(&mut self, soon: bool) -> Duration {
+    pub(super) fn next(&mut self, soon: bool) -> Duration {
         let pause = if soon { self.first } else { self.next };
         if !soon {
             self.next = (self.next * 2).min(self.max);

@@ -171,7 +171,7 @@ fn between(bytes: &[u8]) {
 }
 
 fn accept_from(stream: &TcpStream, first: &[u8], security: &Security) -> Result<Agreed<Hello>, Failure> {
-    accept(stream, first, security, &hello(2), within(), |hello, _: Option<PublicKey>| Ok(hello))
+    accept(stream, first, security, &hello(2), within(), |hello, _: Option<PublicKey>| Ok(hello), Vec::new)
 }
 
 fn dial_to(stream: &TcpStream, security: &Security) -> Result<Agreed<Hello>, Failure> {

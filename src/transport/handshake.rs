@@ -10,7 +10,7 @@
 //! handshake's one deadline; nothing is allocated from a declared length.
 
 use super::Security;
-use super::hello::{Hello, Refusal, Third, Verdict, WIRE_VERSION};
+use super::hello::{Hello, Refusal, Role, Third, Told, Verdict, WIRE_VERSION};
 use super::keys::{PublicKey, resolver};
 use super::planted::Mutant;
 use super::seal::{Broken, Seal};
@@ -68,6 +68,8 @@ pub(super) struct Agreed<T> {
     pub(super) receive_nonce: u64,
     /// What the judge made of the other side's hello.
     pub(super) judged: T,
+    /// Members that a joiner was told of.
+    pub(super) told: Vec<Told>,
 }
 
 /// How the dialling side seals, as it stands in the preamble.
@@ -152,7 +154,8 @@ pub(super) fn dial<T>(
     let seal = noise.finish()?;
     let mut receive_nonce = 0;
     match open_message(&seal, &mut receive_nonce, &next_message(&mut wire, MESSAGE_BYTES_MAX)?)? {
-        Verdict::Accepted => Ok(Agreed { seal, send_nonce: 0, receive_nonce, judged }),
+        Verdict::Accepted => Ok(Agreed { seal, send_nonce: 0, receive_nonce, judged, told: Vec::new() }),
+        Verdict::Welcome(told) => Ok(Agreed { seal, send_nonce: 0, receive_nonce, judged, told }),
         Verdict::Refused(refusal) => Err(Failure::Refused(refusal)),
     }
 }
@@ -166,6 +169,7 @@ pub(super) fn accept<T>(
     mine: &Hello,
     deadline: Instant,
     judge: impl FnOnce(Hello, Option<PublicKey>) -> Result<T, Refusal>,
+    members: impl FnOnce() -> Vec<Told>,
 ) -> Result<Agreed<T>, Failure> {
     let mut wire = Wire { stream, deadline };
     let mut preamble = [0; PREAMBLE];
@@ -197,8 +201,10 @@ pub(super) fn accept<T>(
         Third::Hello(theirs) => theirs,
         Third::Refused(refusal) => return Err(Failure::Refused(refusal)),
     };
+    let joins = theirs.role == Role::Joiner;
     let judged = judge(theirs, noise.remote_key());
     let verdict = match &judged {
+        Ok(_) if joins => Verdict::Welcome(members()),
         Ok(_) => Verdict::Accepted,
         Err(refusal) => Verdict::Refused(refusal.clone()),
     };
@@ -208,7 +214,7 @@ pub(super) fn accept<T>(
     seal.seal(&mut send_nonce, &encode(&verdict), &mut message)?;
     wire.write(&message)?;
     let judged = judged.map_err(Failure::Refusing)?;
-    Ok(Agreed { seal, send_nonce, receive_nonce: 0, judged })
+    Ok(Agreed { seal, send_nonce, receive_nonce: 0, judged, told: Vec::new() })
 }
 
 fn is(security: &Security, mutant: Mutant) -> bool {

@@ -9,7 +9,7 @@
 //!                                      <-  Verdict: judged by the accepting side
 //! ```
 
-use crate::id::{Kind, Life};
+use crate::id::{Kind, Life, NodeId};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 use thiserror::Error;
@@ -26,6 +26,16 @@ pub(super) enum Role {
     Voter,
     Listener,
     Client,
+    Joiner,
+}
+
+/// A member that a joiner is told of, and dials.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Told {
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    /// Who it is, where it was met.
+    pub(super) node: Option<NodeId>,
 }
 
 /// How a side introduces itself.
@@ -56,6 +66,8 @@ pub(super) enum Third {
 pub(super) enum Verdict {
     Accepted,
     Refused(Refusal),
+    /// A joiner is accepted, and told of the other members.
+    Welcome(Vec<Told>),
 }
 
 /// Why a connection is refused.

@@ -4,6 +4,7 @@ use super::admission::Book;
 use super::bound::{Bound, hello};
 use super::config::StartError;
 use super::crew::Crew;
+use super::joiner::{self, Acquaintances};
 use super::peer::{Clock, Peer, lock};
 use super::shared::{Counts, Shared, Tell};
 use super::{Sink, accept, dial};
@@ -69,6 +70,7 @@ impl Links {
             crew: Crew::default(),
             herald: Mutex::new(Some(herald)),
             outlived: AtomicBool::new(false),
+            acquaintances: Acquaintances::new(config.members_file, config.max_peers),
         });
         let links = Links { shared: shared.clone(), local, stopped: AtomicBool::new(false) };
         let crew = &shared.crew;
@@ -79,7 +81,9 @@ impl Links {
             crew.spawn(&shared, "nw-dial", move |shared| dial::slot_loop(shared, slot))?;
         }
         let sponsors = config.join;
-        if !sponsors.is_empty() {
+        if config.joiner {
+            sponsors.into_iter().for_each(|sponsor| joiner::acquaint(&shared, sponsor, None));
+        } else if !sponsors.is_empty() {
             crew.spawn(&shared, "nw-join", move |shared| dial::sponsor_loop(shared, &sponsors))?;
         }
         crew.spawn(&shared, "nw-listen", move |shared| accept::accept_loop(shared, &listener))?;

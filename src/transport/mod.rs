@@ -25,6 +25,7 @@ mod dial;
 pub(crate) mod fuzzing;
 mod handshake;
 mod hello;
+mod joiner;
 pub mod keys;
 mod links;
 mod peer;
@@ -39,6 +40,7 @@ mod writer;
 pub use bound::Bound;
 pub use config::{Config, Credentials, FrameWatch, Limits, Passing, PeerAddr, PeerAddrError, Security, StartError};
 pub use hello::Refusal;
+pub use joiner::acquainted;
 pub use links::{Cut, Links};
 pub use report::{Counters, PeerInfo};
 

@@ -6,6 +6,7 @@ use super::config::{Limits, Security};
 use super::crew::Crew;
 use super::handshake::{Agreed, Failure};
 use super::hello::{Hello, Refusal};
+use super::joiner::Acquaintances;
 use super::keys::PublicKey;
 use super::peer::{Connection, Peer, Who, lock};
 use super::planted::Planted;
@@ -74,6 +75,7 @@ pub(super) struct Shared {
     /// Taken away when the links stop, which ends the herald.
     pub(super) herald: Mutex<Option<flume::Sender<Tell>>>,
     pub(super) outlived: AtomicBool,
+    pub(super) acquaintances: Acquaintances,
 }
 
 impl Shared {

@@ -11,13 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-const DEADLINE: Duration = Duration::from_secs(90);
+pub const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A directory of its own, removed afterwards.
-struct Directory(PathBuf);
+pub struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("nodewright-docs-{}-{number}", std::process::id()));
@@ -25,7 +25,7 @@ impl Directory {
         Directory(dir)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 }
@@ -36,7 +36,7 @@ impl Drop for Directory {
     }
 }
 
-fn command(args: &[&str]) -> Command {
+pub fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
     command.arg("docs").args(args).stdin(Stdio::null());
     command
@@ -51,7 +51,7 @@ fn run(args: &[&str]) -> (i32, String, String) {
 
 /// Runs well, with JSON lines.
 #[track_caller]
-fn json(args: &[&str]) -> Vec<Value> {
+pub fn json(args: &[&str]) -> Vec<Value> {
     let (status, out, err) = run(&[args, &["--json"]].concat());
     assert_eq!(status, 0, "{args:?}: {out}{err}");
     out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -65,14 +65,14 @@ fn refused(args: &[&str], status: i32, why: &str) {
 }
 
 /// A running `docs up`; killed with its nodes when dropped.
-struct Up {
+pub struct Up {
     process: Child,
     lines: Receiver<Value>,
-    nodes: Vec<(String, u64, String)>,
+    pub nodes: Vec<(String, u64, String)>,
 }
 
 impl Up {
-    fn start(dir: &str) -> Up {
+    pub fn start(dir: &str) -> Up {
         let mut process = command(&["up", "--nodes", "3", "--json", "--dir", dir])
             .stdout(Stdio::piped())
             .spawn()
@@ -96,11 +96,11 @@ impl Up {
         }
     }
 
-    fn at(&self, number: usize) -> &str {
+    pub fn at(&self, number: usize) -> &str {
         &self.nodes[number].2
     }
 
-    fn leader(&self, dir: &str) -> usize {
+    pub fn leader(&self, dir: &str) -> usize {
         let end = Instant::now() + DEADLINE;
         loop {
             let members = json(&["members", "--dir", dir]).remove(0);
@@ -115,7 +115,7 @@ impl Up {
     }
 
     /// kill -9, and waits until the supervisor says that it is gone.
-    fn kill(&self, number: usize) {
+    pub fn kill(&self, number: usize) {
         let (name, pid, _) = &self.nodes[number];
         let pid = Pid::from_raw(i32::try_from(*pid).expect("a pid")).expect("not 0");
         kill_process(pid, Signal::KILL).expect("it runs");
@@ -171,7 +171,7 @@ impl Drop for Watch {
     }
 }
 
-fn ids(dir: &[&str]) -> BTreeSet<String> {
+pub fn ids(dir: &[&str]) -> BTreeSet<String> {
     let found = json(&[&["find", "people", "--all"], dir].concat());
     found.iter().filter_map(|line| line["id"].as_str().map(str::to_string)).collect()
 }

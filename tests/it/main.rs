@@ -24,6 +24,8 @@ mod contract_raft;
 mod contract_stream;
 mod diagram;
 mod disk_conformance;
+#[cfg(all(feature = "cli", feature = "http"))]
+mod docs_join;
 #[cfg(feature = "cli")]
 mod election_mesh;
 mod examples;

@@ -247,3 +247,51 @@ impl nodewright::protocol::replicated_log::Machine for Null {
         0
     }
 }
+
+#[test]
+fn a_node_in_nobodys_list_joins_votes_learns_and_leaves() {
+    let mut world = world(21, Config::default);
+    let stack = || Stack { factories: vec![Factory::new(|| ReplicatedLog::new(Config::default()))] };
+    world.broadcast(NODES[0], log(), "before it came");
+    world.run_for(seconds(1));
+    let joined: Vec<NodeIndex> = ["delta", "epsilon", "zeta"]
+        .into_iter()
+        .map(|name| {
+            let node = world.add_joiner(name, stack());
+            world.run_for(seconds(10));
+            node
+        })
+        .collect();
+    let now = status(&mut world, joined[2]);
+    assert_eq!((now.voters.len(), now.learners.len()), (5, 1), "{now:?}");
+    assert_eq!(now.learners[0].node, world.life(joined[2]).node, "the sixth learns");
+
+    // Two that began it are gone: with its list alone there would be no majority.
+    world.crash(NODES[0]);
+    world.crash(NODES[1]);
+    world.run_for(seconds(10));
+    world.broadcast(joined[0], log(), "the joiners go on");
+    world.run_for(seconds(5));
+    assert!(delivered(&world, joined[1]).contains(&"the joiners go on".to_string()));
+
+    let node = world.life(joined[0]).node;
+    assert_eq!(wish(&mut world, joined[1], Call::Remove { node, within: seconds(30) }), Ok(()));
+    world.run_for(seconds(10));
+    let now = status(&mut world, joined[2]);
+    assert_eq!((now.voters.len(), now.learners.len()), (5, 0), "the learner took its place: {now:?}");
+    assert!(now.voters.iter().all(|it| it.node != node));
+    assert!(world.events::<Unusable>(joined[0]).any(|(_, _, it)| it.why.contains("removed")), "it stopped");
+}
+
+#[test]
+fn nodes_join_a_small_group_while_everything_fails() {
+    // One that waits outside has to hear that another, which waited with it, is a
+    // member by now: seed 10 had it deaf to a leader for ever.
+    let scenario = scenario::find("log").expect("shipped");
+    let batch = seeds("sim_log::nodes_join_a_small_group_while_everything_fails", 0..60);
+    let batch = batch.sometimes(&["joiners vote", "disks wiped", "members replaced", "crashes"]);
+    let setup = Setup { nodes: 3, ..Setup::default() };
+    if let Err(failure) = batch.measures(setup, scenario.smallest()).explore(|setup| scenario.run(setup, None)) {
+        panic!("{failure}");
+    }
+}

@@ -20,6 +20,9 @@ Examples:
   nodewright docs serve --dir data --listen 10.0.0.1:7000 --peers 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 \\
       --secret-file cluster.secret --http 10.0.0.1:8080 --token-file http.token
       One of three machines; the same on the others with their addresses
+  nodewright docs serve --dir data --listen 10.0.0.4:7000 --join 10.0.0.1:7000 \
+      --secret-file cluster.secret --http 10.0.0.4:8080 --token-file http.token
+      A fourth machine joins the running group; the next time --join may be left out
   The same command with an empty directory
       A member whose disk was lost takes part again, under a new identity")]
 pub(super) struct Args {
@@ -32,6 +35,9 @@ pub(super) struct Args {
     /// All members' addresses, the own one among them or not
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
     peers: Vec<String>,
+    /// Members of a running group that it joins: its directory remembers them
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', conflicts_with = "peers")]
+    join: Vec<String>,
     /// Where it answers HTTP
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     http: String,
@@ -61,7 +67,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     }
     let name = args.name.clone().unwrap_or_else(|| args.listen.clone());
     let mut node = Node::new(name, 0, 16).listen(&args.listen).has_documents(&args.dir).has_http(&args.http);
-    node = node.has_peers(&args.peers);
+    node = node.has_peers(&args.peers).joins(&args.join);
     if !args.collections.is_empty() {
         node = node.collections(args.collections.iter().cloned());
     }

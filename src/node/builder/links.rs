@@ -108,14 +108,32 @@ impl Node {
         self
     }
 
-    /// Joins as a *listener* through one of these members: it receives
-    /// everything, has no vote and cannot broadcast.
+    /// Joins a cluster that has no such node in its lists, through one of these
+    /// members.
+    ///
+    /// With a replicated log it becomes a member of that: it links with all
+    /// members, catches up, and votes once it has, where fewer than five do. Its
+    /// directory remembers the members, so that its next start needs no call of
+    /// this. Without a log it is a *listener*: it receives what is broadcast, has
+    /// no vote and cannot broadcast.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let delta = Node::new("delta", 0, 8).joins(["127.0.0.1:7001"]).has_replicated_log("data");
+    /// assert!(delta.plan().is_ok());
+    /// ```
     pub fn joins<A: AsRef<str>>(mut self, sponsors: impl IntoIterator<Item = A>) -> Self {
         for address in sponsors {
             let read = self.read("joins", address.as_ref(), "host:port");
             self.joins.extend(read);
         }
         self
+    }
+
+    /// Whether it joins a replicated log.
+    pub(in crate::node) fn is_joiner(&self) -> bool {
+        !self.joins.is_empty() && self.log.is_some()
     }
 
     /// Reads one value of a list; what does not read becomes a fault.

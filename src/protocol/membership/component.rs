@@ -327,7 +327,12 @@ impl NetComponent for Membership {
 
     fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
         let Some(boot) = &self.boot else { return Ok(()) };
-        let majority = if self.one_is_enough { 1 } else { boot.majority() };
+        let majority = match (self.one_is_enough, boot.voter) {
+            (true, _) => 1,
+            (_, true) => boot.majority(),
+            // it may not know how many there are, and is told what they end
+            (_, false) => usize::MAX,
+        };
         self.accuse(cx);
         for life in self.accusations.convicted(majority, cx.now(), self.config.exclude_after) {
             self.end(life, "a majority of the voters accuse it", cx)?;

@@ -23,6 +23,10 @@
 //! it, on that sponsor only. A listener whose last sponsor is gone for
 //! `exclude_after` goes on as a new life, and joins anew.
 //!
+//! A *joiner* is to membership what a listener is: without a vote. It links with
+//! all voters, each of which ends it for itself alone when it does not answer; it
+//! comes back as a new life.
+//!
 //! The failure assumption is that of primary-partition membership (Ricciardi
 //! and Birman, *Using Process Groups to Implement Failure Detection in
 //! Asynchronous Environments*, PODC 1991), without its agreed order of views:

@@ -62,7 +62,8 @@ pub(super) struct Peer {
 pub(super) fn view(boot: &Boot, peers: &BTreeMap<NodeId, Peer>, ended: u64) -> View {
     let my_role = if boot.voter { PeerRole::Voter } else { PeerRole::Listener };
     let members = |role: PeerRole| {
-        let linked = peers.values().filter(|peer| peer.role == role);
+        let shown = |of: PeerRole| if of == PeerRole::Joiner { PeerRole::Listener } else { of };
+        let linked = peers.values().filter(|peer| shown(peer.role) == role);
         let linked = linked.map(|peer| Member { life: peer.life, name: peer.name.clone() });
         let me = (role == my_role).then(|| Member { life: boot.me, name: boot.name.clone() });
         let mut members: Vec<Member> = linked.chain(me).collect();

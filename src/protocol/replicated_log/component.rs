@@ -15,7 +15,7 @@ use crate::component::{Boot, Context, Input, Inspection, Manifest, NetComponent,
 use crate::error::Fault;
 use crate::id::{Kind, Life, NodeId};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The component's name.
 pub const NAME: &str = "replicated_log";
@@ -37,8 +37,10 @@ pub enum Timer {
 pub struct ReplicatedLog {
     pub(super) config: Config,
     pub(super) boot: Option<Boot>,
-    /// Linked voters' lives.
+    /// The lives of linked voters and joiners.
     pub(super) peers: BTreeMap<NodeId, Life>,
+    /// Those that were linked and are in the configured list: only they found a group.
+    pub(super) configured: BTreeSet<NodeId>,
     pub(super) hellos: BTreeMap<NodeId, Hello>,
     /// The lives that run replicas, by what they said of themselves.
     pub(super) lives: BTreeMap<u64, Life>,
@@ -73,6 +75,7 @@ impl ReplicatedLog {
             config,
             boot: None,
             peers: BTreeMap::new(),
+            configured: BTreeSet::new(),
             hellos: BTreeMap::new(),
             lives: BTreeMap::new(),
             phase: Phase::Idle,

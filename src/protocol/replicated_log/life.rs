@@ -152,10 +152,11 @@ impl ReplicatedLog {
     }
 
     /// A replica without a group founds one with all voters that have none
-    /// either, takes part in one that it is a founder of, or is to join one.
+    /// either, takes part in one that it is a founder of, or is to join one. A joiner
+    /// only joins.
     pub(super) fn gather(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
         let (Some(boot), Phase::Running(replica)) = (&self.boot, &mut self.phase) else { return Ok(()) };
-        if replica.state.is_some() || !boot.voter {
+        if replica.state.is_some() {
             return Ok(());
         }
         let groups: Vec<&Founders> = self.hellos.values().filter_map(|hello| hello.founders.as_ref()).collect();
@@ -169,9 +170,10 @@ impl ReplicatedLog {
             }
             return Ok(());
         }
-        if self.hellos.len() + 1 == boot.voters && replica.engine.is_none() {
+        let met = || self.hellos.iter().filter(|(node, _)| self.configured.contains(node));
+        if boot.voter && met().count() + 1 == boot.voters && replica.engine.is_none() {
             let mut members: Vec<Member> =
-                self.hellos.iter().map(|(node, hello)| Member { replica: hello.replica, node: *node }).collect();
+                met().map(|(node, hello)| Member { replica: hello.replica, node: *node }).collect();
             members.push(Member { replica: replica.id, node: cx.me().node });
             let founders = Founders::new(members);
             if !founders.is_sound() {

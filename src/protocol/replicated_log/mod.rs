@@ -32,6 +32,22 @@
 //! behind its newest snapshot, so what the last life delivered comes again, and
 //! [`Skipped`] tells what is no longer held.
 //!
+//! *Members.* A group begins with the configured voters, all of them. Another node
+//! joins it at run time: it links with all members
+//! ([`PeerRole::Joiner`](crate::component::PeerRole), `transport/joiner` says how),
+//! tells them its replica's id again and again, and the leader makes it a learner. A
+//! snapshot and the log behind it bring it up to date, and then it votes, by joint
+//! consensus, while fewer than [`VOTERS_MAX`] do; further ones learn, and one of
+//! them votes when a voter is removed. Where members are is no part of the log: an
+//! address may change without a majority, and has to be known before the log can
+//! be read. Direct links to all rather than a relay: no joiner hangs on one sponsor.
+//!
+//! *The delivery ladder's voters* stay the configured list also where there is a log.
+//! They could follow it: a change of the membership as an entry, after which each
+//! node counts majorities of both lists until the entry is stable by both, and of
+//! the new one from then on, keyed by the entry's index as lives are by incarnation.
+//! What is missing is delivery's own half: acknowledgement slots that come and go.
+//!
 //! | file | what |
 //! |---|---|
 //! | `engine` `store` | consensus, behind what is needed of it |

@@ -15,8 +15,12 @@ use bytes::Bytes;
 impl ReplicatedLog {
     pub(super) fn peer(&mut self, change: &PeerChange, cx: &mut Context<'_, Self>) {
         match change {
-            PeerChange::Joined { life, role: PeerRole::Voter, .. } => {
+            PeerChange::Joined { life, role: role @ (PeerRole::Voter | PeerRole::Joiner), .. } => {
                 self.peers.insert(life.node, *life);
+                match role {
+                    PeerRole::Voter => self.configured.insert(life.node),
+                    _ => self.configured.remove(&life.node),
+                };
                 self.forget(life.node);
                 self.greet(Some(*life), cx);
             }

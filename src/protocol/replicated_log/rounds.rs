@@ -148,12 +148,16 @@ impl ReplicatedLog {
         replica.wal.hold();
         replica.wal.push(Record::Hard(Hard { commit: index, ..hard }), true);
         let done = state.done(me);
-        replica.state = Some(state);
+        let outside = replica.state.replace(state).is_none();
         cx.publish(SnapshotInstalled { index });
         cx.publish(Skipped { through: index });
         for proposal in self.proposals.settle_through(done, now) {
             let lost = CallError::Failed(super::DONE_UNSEEN.into());
             self.settled(proposal, Err(lost), cx);
+        }
+        if outside {
+            // those who are outside as well hear only one that they know to be of the group
+            self.greet(None, cx);
         }
         Ok(())
     }

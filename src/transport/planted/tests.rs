@@ -246,7 +246,7 @@ fn the_reader_of_a_replaced_session_delivers_nothing() {
             };
             let remote = near.peer_addr().expect("linked");
             let judged = shared.judge(&hello, None, Via::Accepted, remote).map_err(|refusal| refusal.to_string())?;
-            let agreed = Agreed { seal: Seal::Plain, send_nonce: 0, receive_nonce: 0, judged };
+            let agreed = Agreed { seal: Seal::Plain, send_nonce: 0, receive_nonce: 0, judged, told: Vec::new() };
             shared.attach(near, agreed).ok_or_else(|| "no session".to_string())
         };
         let (near, mut far) = connection();

@@ -226,3 +226,44 @@ fn nodes_that_dial_each_other_at_once_end_with_one_link() {
         }
     }
 }
+
+#[test]
+fn a_joiner_that_knows_one_member_links_with_all_and_with_other_joiners() {
+    let secret = secret();
+    let nodes = mesh(&["alpha", "beta", "gamma"], |config| config.security = secured(&secret));
+    let dir = std::env::temp_dir().join(format!("nodewright-joins-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    let join = |name: &str, sponsors: Vec<PeerAddr>| {
+        let mut config = config(name, &secured(&secret));
+        (config.join, config.joiner, config.members_file) = (sponsors, true, Some(dir.join(name)));
+        let (bound, life) = bind(config);
+        start(bound, life)
+    };
+    let delta = join("delta", vec![nodes[1].links.local_addr().into()]);
+    let epsilon = join("epsilon", vec![nodes[2].links.local_addr().into()]);
+    for node in &nodes {
+        delta.sink.wait_joined(node.life);
+        epsilon.sink.wait_joined(node.life);
+        for joiner in [&delta, &epsilon] {
+            node.sink.wait_joined(joiner.life);
+            let name = if joiner.life == delta.life { "delta".into() } else { "epsilon".into() };
+            let joined = PeerChange::Joined { life: joiner.life, role: PeerRole::Joiner, name };
+            node.sink.wait("as a joiner", |told| told.changes.contains(&joined));
+        }
+    }
+    delta.sink.wait_joined(epsilon.life);
+    epsilon.sink.wait_joined(delta.life);
+
+    // The next start needs no sponsor, and the first one may be gone.
+    drop(delta);
+    nodes[1].links.stop();
+    let known = nodewright::transport::acquainted(&dir.join("delta")).expect("it reads");
+    assert!(known.len() >= 3, "{known:?}");
+    let mut config = config("delta", &secured(&secret));
+    (config.me, config.join, config.joiner) = (life("delta", 2), known, true);
+    let (bound, life) = bind(config);
+    let delta = start(bound, life);
+    delta.sink.wait_joined(nodes[0].life);
+    delta.sink.wait_joined(nodes[2].life);
+    std::fs::remove_dir_all(&dir).expect("removed");
+}

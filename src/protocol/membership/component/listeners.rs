@@ -6,10 +6,12 @@ use crate::error::Fault;
 use crate::time::Time;
 
 impl Membership {
-    /// A listener has no vote and is in nobody's stability but its sponsor's.
+    /// A listener has no vote and is in nobody's stability but its sponsor's; a
+    /// joiner is in nobody's.
     pub(super) fn end_listeners(&self, cx: &mut Context<'_, Self>) {
-        for listener in self.grieved(PeerRole::Listener, cx.now()) {
-            log::info!(target: "nodewright::membership", "ends the listener {} ({listener}), which this node sponsors", self.name(listener.node));
+        let now = cx.now();
+        for listener in self.grieved(PeerRole::Listener, now).chain(self.grieved(PeerRole::Joiner, now)) {
+            log::info!(target: "nodewright::membership", "ends {} ({listener}), which has no vote and does not answer", self.name(listener.node));
             cx.end_life(listener);
         }
     }
