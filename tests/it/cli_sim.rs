@@ -93,7 +93,7 @@ fn one_seed_leaves_its_trace() {
 
 #[test]
 fn the_same_seeds_have_the_same_traces_in_another_process() {
-    let seeds = if cfg!(debug_assertions) { 12 } else { 200 };
+    let seeds = if cfg!(debug_assertions) { 6 } else { 200 };
     for scenario in scenarios() {
         let here = Batch { threads: 3, ..Batch::of(0..seeds) };
         let here = here.run(|seed| scenario.run(&Setup::default().seeded(seed), None));

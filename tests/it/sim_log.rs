@@ -56,7 +56,7 @@ fn delivered(world: &World, node: NodeIndex) -> Vec<String> {
 fn what_is_acknowledged_stays_whatever_fails() {
     let scenario = scenario::find("log").expect("shipped");
     let goals: Vec<&str> = scenario.goals().iter().map(|goal| goal.what).collect();
-    let batch = seeds("sim_log::what_is_acknowledged_stays_whatever_fails", 0..150).sometimes(&goals);
+    let batch = seeds("sim_log::what_is_acknowledged_stays_whatever_fails", 0..80).sometimes(&goals);
     let setup = Setup::default();
     let counts = batch.measures(setup, scenario.smallest()).explore(|setup| scenario.run(setup, None));
     match counts {

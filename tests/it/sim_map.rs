@@ -318,7 +318,7 @@ fn transfers_are_atomic_reads_are_linearizable_and_watches_have_no_gap() {
     ];
     let setup = Setup { nodes: 3, ..Setup::default() };
     let smallest = Smallest { nodes: 1, calls: 1 };
-    match seeds(test, 0..120).sometimes(&goals).measures(setup, smallest).explore(|setup| run(setup, None)) {
+    match seeds(test, 0..60).sometimes(&goals).measures(setup, smallest).explore(|setup| run(setup, None)) {
         Ok(counts) => println!("{:?}", goals.map(|goal| (goal, counts[goal]))),
         Err(failure) => panic!("{failure}"),
     }
@@ -329,7 +329,7 @@ fn transfers_are_atomic_reads_are_linearizable_and_watches_have_no_gap() {
 fn what_users_are_told_is_linearizable() {
     let scenario = nodewright::scenario::find("map").expect("shipped");
     let goals: Vec<&str> = scenario.goals().iter().map(|goal| goal.what).collect();
-    let batch = seeds("sim_map::what_users_are_told_is_linearizable", 0..150).sometimes(&goals);
+    let batch = seeds("sim_map::what_users_are_told_is_linearizable", 0..75).sometimes(&goals);
     let run = batch.measures(Setup::default(), scenario.smallest()).explore(|setup| scenario.run(setup, None));
     match run {
         Ok(counts) => println!("{:?}", goals.iter().map(|goal| (goal, counts[goal])).collect::<Vec<_>>()),
