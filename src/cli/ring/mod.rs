@@ -7,7 +7,7 @@
 //! | `target` `talk` | which nodes are asked; a conversation in the text protocol |
 //! | `push` `pull` | files in and out, verified; a pull that was cut goes on |
 //! | `files` | list, rm, undo, stat, explain |
-//! | `nodes` | heal, scrub, what-if, rebalance, drain, forget, rebuild, topology |
+//! | `nodes` | heal, scrub, what-if, drain, forget, rebuild, topology |
 //! | `status` | the ring as a picture |
 //!
 //! All but the processes themselves are clients of the text protocol, of a node or of a
@@ -69,7 +69,6 @@ enum What {
     Heal(nodes::HealArgs),
     Scrub(nodes::ScrubArgs),
     Whatif(nodes::WhatifArgs),
-    Rebalance(nodes::RebalanceArgs),
     Drain(nodes::DrainArgs),
     Forget(nodes::ForgetArgs),
     Rebuild(nodes::RebuildArgs),
@@ -95,7 +94,6 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         What::Heal(args) => nodes::heal(args, terminal),
         What::Scrub(args) => nodes::scrub(args, terminal),
         What::Whatif(args) => nodes::whatif(args, terminal),
-        What::Rebalance(args) => nodes::rebalance(args, terminal),
         What::Drain(args) => nodes::drain(args, terminal),
         What::Forget(args) => nodes::forget(args, terminal),
         What::Rebuild(args) => nodes::rebuild(args, terminal),

@@ -4,7 +4,7 @@ use super::push::name;
 use super::target::{Target, Where};
 use crate::cli::Failure;
 use crate::cli::terminal::{Paint, Terminal};
-use crate::service::ring::text::{Rate, Request};
+use crate::service::ring::text::Request;
 use serde_json::{Map, Value, json};
 
 /// Who is next to whom
@@ -123,34 +123,6 @@ pub(super) fn whatif(args: &WhatifArgs, terminal: &Terminal) -> Result<(), Failu
         terminal.line(&format!("without {ports}: {}, {degraded} short of copies", terminal.paint(paint, &words)));
     }
     if line.contains(" unreadable=0 ") { Ok(()) } else { Err(Failure::told()) }
-}
-
-/// Move files to the nodes of today's ring
-#[derive(clap::Args)]
-#[command(after_help = "\
-Examples:
-  nodewright ring rebalance --rate 50000000
-  nodewright ring rebalance --stop")]
-pub(super) struct RebalanceArgs {
-    /// At most so many bytes a second
-    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
-    rate: Option<u64>,
-    /// End one that is under way
-    #[arg(long, conflicts_with = "rate")]
-    stop: bool,
-    #[command(flatten)]
-    at: Where,
-}
-
-pub(super) fn rebalance(args: &RebalanceArgs, terminal: &Terminal) -> Result<(), Failure> {
-    let target = args.at.find(terminal)?;
-    let rate = match (args.stop, args.rate) {
-        (true, _) => Rate::Stop,
-        (_, Some(bytes)) => Rate::Bytes(bytes),
-        _ => Rate::Usual,
-    };
-    told(&target, &target.change(&Request::Rebalance(rate))?);
-    Ok(())
 }
 
 /// Have a node give away what it holds, and leave

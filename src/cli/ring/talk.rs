@@ -138,7 +138,7 @@ impl Talk {
         let mut lines = Vec::new();
         loop {
             let unknown = matches!(request, Request::Delete(_) | Request::Undo(_) | Request::Drain(_))
-                || matches!(request, Request::Forget(_) | Request::Rebalance(_) | Request::Rebuild);
+                || matches!(request, Request::Forget(_) | Request::Rebuild);
             let line = self.line().map_err(|error| Trouble::Broken { error, unknown })?;
             if lines.is_empty() {
                 accepted(&line)?;

@@ -24,7 +24,7 @@
 //! | `NODE HEAL` | `OK network healed`, `ERR heal walk canceled`, `ERR heal walk timed out` |
 //! | `NODE REBUILD` | `OK files=<n>`: so many files that this node's disk knows and the map did not |
 //! | `NODE WHATIF <port>,<port>` | `files=<n> unreadable=<n> bytes=<n> degraded=<n>`, `OK` |
-//! | `NODE REBALANCE [<bytes a second>\|stop]` | `OK` |
+//! | `NODE REBALANCE [<bytes a second>\|stop]` | an error: no node moves files to newcomers yet |
 //! | `NODE DRAIN <address>`, `NODE FORGET <address>` | `OK` |
 //! | `NETMAP GET` | `<port>=Alive` or `<port>=Dead` for each node, sorted by the port's text, or `(empty)`; `OK` |
 //! | `NETMAP GET-ALL` | the same with five states |
