@@ -318,7 +318,7 @@ fn transfers_are_atomic_reads_are_linearizable_and_watches_have_no_gap() {
     ];
     let setup = Setup { nodes: 3, ..Setup::default() };
     let smallest = Smallest { nodes: 1, calls: 1 };
-    match seeds(test, 0..60).sometimes(&goals).measures(setup, smallest).explore(|setup| run(setup, None)) {
+    match seeds(test, 0..120).sometimes(&goals).measures(setup, smallest).explore(|setup| run(setup, None)) {
         Ok(counts) => println!("{:?}", goals.map(|goal| (goal, counts[goal]))),
         Err(failure) => panic!("{failure}"),
     }
