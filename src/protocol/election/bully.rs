@@ -90,7 +90,7 @@ impl Election {
         let now = self.score.map(score::bucket);
         let (number, frozen) = self.frozen.bucket(number, now);
         let bucket = if self.config.mutant == Some(Mutant::ScoreNotFrozen) { now } else { frozen };
-        if self.config.traced {
+        if self.config.traced && (self.config.by == By::Id || bucket.is_some()) {
             cx.publish(ElectionRank { number, bucket });
         }
         (number, Rank { bucket, id: self.me.node })

@@ -40,9 +40,10 @@ pub(super) struct Frozen {
 impl Frozen {
     /// The number of the election in which this node takes part, and its bucket
     /// there; `now` if it is a new one. It takes part in none that is older than
-    /// one that it knows.
+    /// one that it knows. Without a score it has not spoken: the first one counts,
+    /// since the number does not change while nobody is elected.
     pub(super) fn bucket(&mut self, number: u64, now: Option<u8>) -> (u64, Option<u8>) {
-        if number > self.number {
+        if number > self.number || number == self.number && self.bucket.is_none() {
             *self = Frozen { number, bucket: now };
         }
         (self.number, self.bucket)
@@ -70,5 +71,8 @@ mod tests {
         assert_eq!(frozen.bucket(3, Some(9)), (3, Some(4)));
         assert_eq!(frozen.bucket(2, Some(9)), (3, Some(4)), "an older one is not taken part in again");
         assert_eq!(frozen.bucket(4, Some(9)), (4, Some(9)));
+        assert_eq!(frozen.bucket(5, None), (5, None));
+        assert_eq!(frozen.bucket(5, Some(1)), (5, Some(1)), "it had none, and said nothing");
+        assert_eq!(frozen.bucket(5, Some(2)), (5, Some(1)));
     }
 }

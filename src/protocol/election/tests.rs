@@ -178,6 +178,17 @@ fn by_load_the_score_of_an_election_is_frozen_and_junk_is_no_candidate() {
     assert!(messages(&did).is_empty(), "a new election, a new score");
 }
 
+/// The first sample of a busy machine may come when elections have begun: the one of
+/// that number went on without this node for ever.
+#[test]
+fn by_load_a_node_whose_first_sample_is_late_still_seeks() {
+    let mut driven = node(Config { by: By::Load, ..Config::default() });
+    assert!(messages(&driven.run_for(millis(5000))).is_empty(), "no sample, no candidate");
+    load(&mut driven, 20.0);
+    let sought = messages(&driven.run_for(millis(5000)));
+    assert!(sought.iter().any(|(_, message)| matches!(message, Message::Election { .. })), "{sought:?}");
+}
+
 /// Node 2, better than leader 3 by `mine` against `theirs`, for so many seconds.
 fn challenges(config: Config, mine: f64, theirs: u16, seconds: u64) -> bool {
     let mut driven = node(config);
