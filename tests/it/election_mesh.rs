@@ -1,5 +1,6 @@
 //! Election in a real mesh: processes, sockets, kill -9.
 
+use crate::node_api::eventually;
 use crate::process::{Port, Process};
 use nodewright::id::NodeId;
 use serde_json::Value;
@@ -14,20 +15,29 @@ fn leader(line: &Value) -> Option<Leader> {
     leads.then(|| (line["leader"].as_str().unwrap_or_default().to_string(), line["epoch"].as_u64().unwrap_or_default()))
 }
 
-/// Waits until all of these follow one leader that is one of them, above an epoch.
-fn one_leader(running: &[(String, Process)], above: u64) -> Leader {
-    let (_, first) = &running[0];
+/// A member, and whom it followed last.
+struct Member {
+    id: String,
+    process: Process,
+    follows: Option<Leader>,
+}
+
+/// Waits until all of these follow one leader that is one of them, above an epoch. Those
+/// that begin apart may have led themselves before.
+fn one_leader(running: &mut [Member], above: u64) -> Leader {
     let mut found = None;
-    let is_up = |id: &str| running.iter().any(|(other, _)| other == id);
-    first.wait_for("a leader that is up", |line| {
-        found = leader(line).filter(|(id, epoch)| *epoch > above && is_up(id)).or(found.take());
+    eventually("all follow one leader that is up", || {
+        for member in running.iter_mut() {
+            member.follows = member.process.printed().filter_map(|line| leader(&line)).last().or(member.follows.take());
+        }
+        found = running[0].follows.clone().filter(|(id, epoch)| {
+            *epoch > above
+                && running.iter().any(|it| it.id == *id)
+                && running.iter().all(|it| it.follows == running[0].follows)
+        });
         found.is_some()
     });
-    let found = found.expect("was waited for");
-    for (_, process) in &running[1..] {
-        process.wait_for("the same leader", |line| leader(line).as_ref() == Some(&found));
-    }
-    found
+    found.expect("was waited for")
 }
 
 /// Three processes; the leader is killed, and there is a new one in a higher epoch,
@@ -35,17 +45,18 @@ fn one_leader(running: &[(String, Process)], above: u64) -> Leader {
 fn killed(variables: impl Fn(&str) -> Vec<(&'static str, String)>) {
     let ports = NAMES.map(|_| Port::keep());
     let peers: Vec<String> = ports.iter().map(|port| port.address.to_string()).collect();
-    let mut running: Vec<(String, Process)> = Vec::new();
+    let mut running: Vec<Member> = Vec::new();
     for (name, listen) in NAMES.iter().zip(&peers) {
         let variables = variables(name);
         let variables: Vec<(&str, &str)> = variables.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let args = ["--name", name, "--listen", listen, "--peers", &peers.join(",")];
-        running.push((NodeId::from_name(name).to_string(), Process::supervised(&args, &variables)));
+        let (id, process) = (NodeId::from_name(name).to_string(), Process::supervised(&args, &variables));
+        running.push(Member { id, process, follows: None });
     }
-    let (first, epoch) = one_leader(&running, 0);
-    let at = running.iter().position(|(id, _)| *id == first).expect("one of them");
+    let (first, epoch) = one_leader(&mut running, 0);
+    let at = running.iter().position(|it| it.id == first).expect("one of them");
     drop(running.remove(at)); // kill -9
-    let (second, later) = one_leader(&running, epoch);
+    let (second, later) = one_leader(&mut running, epoch);
     assert!(second != first && later > epoch);
 }
 

@@ -222,7 +222,8 @@ const TALK_BYTES: u64 = 24 << 20;
 
 impl Talker {
     fn talk(&mut self, cx: &mut Context<'_, Self>) {
-        while self.asked < TALK_BYTES && self.asked - self.released < 1 << 20 {
+        // what is released counts heads too
+        while self.asked < TALK_BYTES && self.asked.saturating_sub(self.released) < 1 << 20 {
             cx.request(Delivery::Reliable.kind(), Target::All, |out| out.resize(out.len() + (64 << 10), 7));
             self.asked += 64 << 10;
         }
