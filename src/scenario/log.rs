@@ -13,7 +13,7 @@ pub(super) mod judge;
 mod register;
 
 use super::stacks::{NAMES, chosen, millis};
-use super::{Goal, Planted, Scenario};
+use super::{Goal, Planted, Scenario, chaos};
 use crate::component::{Factory, Stack};
 use crate::error::CallError;
 use crate::id::{Kind, NodeId};
@@ -220,7 +220,7 @@ impl<'a> Run<'a> {
             self.world.run_for(pause);
             self.collect();
             match self.world.rng().u32(0..24) {
-                0 if crashes => self.crash_all(),
+                0 if crashes => chaos::crash_all(&mut self.world, &mut self.counts),
                 1 if crashes => self.wipe(),
                 2 if crashes => self.remove(),
                 _ => {}
@@ -228,10 +228,7 @@ impl<'a> Run<'a> {
             self.replace();
         }
         self.join(self.setup.calls);
-        self.world.heal();
-        for node in self.world.all() {
-            self.world.restart(node, true);
-        }
+        chaos::end(&mut self.world);
     }
 
     /// Nodes that are in nobody's list join.
@@ -241,14 +238,6 @@ impl<'a> Run<'a> {
             self.world.add_joiner(name, stack(self.mutant));
             *self.counts.entry("joiners").or_insert(0) += 1;
         }
-    }
-
-    /// All nodes lose their memory at one moment.
-    fn crash_all(&mut self) {
-        let all: Vec<NodeIndex> = self.world.all().collect();
-        all.iter().for_each(|node| self.world.crash(*node));
-        all.iter().for_each(|node| self.world.restart(*node, true));
-        self.counts.insert("all crashed at once", 1);
     }
 
     /// One node loses its disk: no more than one in a world, since a majority of

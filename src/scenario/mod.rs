@@ -19,11 +19,13 @@
 //! | `ring` | the ring's file store: pushes, reads, repair |
 //! | `map` | compare-and-set, reads and lists of the replicated map |
 //! | `stego` | the steganography service: tasks, leaders, fallen servers |
-//! | `stacks` | the nodes that these are made of |
+//! | `chaos` `stacks` | what those on the log strike with; the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
 //! and for the tests that must catch them.
 
+#[cfg(feature = "replicated_log")]
+mod chaos;
 mod core;
 mod delivery;
 mod detector;

@@ -14,7 +14,7 @@ mod watcher;
 
 use super::log::faults;
 use super::stacks::{NAMES, chosen, millis};
-use super::{Goal, Planted, Scenario};
+use super::{Goal, Planted, Scenario, chaos};
 use crate::component::{Factory, Stack};
 use crate::id::Kind;
 use crate::protocol::replicated_log::{self as log, Config, ReplicatedLog, Status};
@@ -225,33 +225,19 @@ impl<'a> Run<'a> {
             let pause = Duration::from_nanos(self.world.rng().u64(0..=longest));
             self.run_for(pause);
             match self.world.rng().u32(0..30) {
-                0 if crashes => self.crash_all(),
+                0 if crashes => chaos::crash_all(&mut self.world, &mut self.counts),
                 1 if crashes => self.wipe(),
                 _ => {}
             }
         }
-        self.world.heal();
-        for node in self.world.all() {
-            self.world.restart(node, true);
-        }
+        chaos::end(&mut self.world);
     }
 
-    /// In slices, so that answers are taken soon after they are there.
-    fn run_for(&mut self, mut time: Duration) {
-        while !time.is_zero() {
-            let slice = time.min(millis(40));
-            self.world.run_for(slice);
-            self.users.collect(&mut self.world);
-            self.watcher.go_on(&mut self.world);
-            time -= slice;
-        }
-    }
-
-    fn crash_all(&mut self) {
-        let all: Vec<NodeIndex> = self.world.all().collect();
-        all.iter().for_each(|node| self.world.crash(*node));
-        all.iter().for_each(|node| self.world.restart(*node, true));
-        self.counts.insert("all crashed at once", 1);
+    fn run_for(&mut self, time: Duration) {
+        chaos::run_sliced(&mut self.world, time, millis(40), |world| {
+            self.users.collect(world);
+            self.watcher.go_on(world);
+        });
     }
 
     /// One disk a world: a majority keeps what it synced.

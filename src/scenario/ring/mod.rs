@@ -15,7 +15,7 @@ mod users;
 
 use super::log::faults;
 use super::stacks::{NAMES, chosen, millis};
-use super::{Goal, Planted, Scenario};
+use super::{Goal, Planted, Scenario, chaos};
 use crate::component::{Factory, Stack};
 use crate::id::Kind;
 use crate::protocol::failure_detector::{self as detector, Detector};
@@ -58,7 +58,7 @@ pub(super) enum Bug {
     Holder(holder::Mutant),
 }
 
-const MUTANTS: [(Planted, Bug); 2] = [
+const MUTANTS: [(Planted, Bug); 4] = [
     (
         Planted {
             name: "todays-ring",
@@ -75,9 +75,25 @@ const MUTANTS: [(Planted, Bug); 2] = [
         },
         Bug::Holder(holder::Mutant::AckBeforeSync),
     ),
+    (
+        Planted {
+            name: "abort-without-map",
+            property: judge::READABLE,
+            about: "staged bytes go although the map was not asked",
+        },
+        Bug::Member(Mutant::AbortWithoutMap),
+    ),
+    (
+        Planted {
+            name: "repairs-unverified",
+            property: judge::READABLE,
+            about: "a copy is repaired from whatever bytes a holder gives",
+        },
+        Bug::Member(Mutant::RepairsUnverified),
+    ),
 ];
 
-const PLANTED: [Planted; 2] = [MUTANTS[0].0, MUTANTS[1].0];
+const PLANTED: [Planted; 4] = [MUTANTS[0].0, MUTANTS[1].0, MUTANTS[2].0, MUTANTS[3].0];
 
 /// A node of the ring, settled for quick runs.
 fn stack(bug: Option<Bug>, copies: u8, undo: Duration) -> Stack {
@@ -189,33 +205,17 @@ impl<'a> Run<'a> {
             let pause = Duration::from_nanos(self.world.rng().u64(0..=longest));
             self.run_for(pause);
             match self.world.rng().u32(0..30) {
-                0 if crashes => self.crash_all(),
+                0 if crashes => chaos::crash_all(&mut self.world, &mut self.counts),
                 1 if crashes => self.lose_disk(),
                 2..=4 => self.rot(),
                 _ => {}
             }
         }
-        self.world.heal();
-        for node in self.world.all() {
-            self.world.restart(node, true);
-        }
+        chaos::end(&mut self.world);
     }
 
-    /// In slices, so that answers are taken soon after they are there.
-    fn run_for(&mut self, mut time: Duration) {
-        while !time.is_zero() {
-            let slice = time.min(millis(50));
-            self.world.run_for(slice);
-            self.users.collect(&mut self.world);
-            time -= slice;
-        }
-    }
-
-    fn crash_all(&mut self) {
-        let all: Vec<NodeIndex> = self.world.all().collect();
-        all.iter().for_each(|node| self.world.crash(*node));
-        all.iter().for_each(|node| self.world.restart(*node, true));
-        self.counts.insert("all crashed at once", 1);
+    fn run_for(&mut self, time: Duration) {
+        chaos::run_sliced(&mut self.world, time, millis(50), |world| self.users.collect(world));
     }
 
     fn lose_disk(&mut self) {

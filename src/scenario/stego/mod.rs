@@ -12,7 +12,7 @@ mod clients;
 mod judge;
 
 use super::stacks::{NAMES, chosen, millis};
-use super::{Goal, Planted, Scenario};
+use super::{Goal, Planted, Scenario, chaos};
 use crate::component::{Factory, LoadSample, Stack};
 use crate::protocol::election::{self, By, Election, Mode};
 use crate::protocol::failure_detector::{self as detector, Detector};
@@ -220,20 +220,11 @@ impl<'a> Run<'a> {
                 self.strike_leader_and_server();
             }
         }
-        self.world.heal();
-        for node in self.world.all() {
-            self.world.restart(node, true);
-        }
+        chaos::end(&mut self.world);
     }
 
-    /// In slices, so that answers are taken soon after they are there.
-    fn run_for(&mut self, mut time: Duration) {
-        while !time.is_zero() {
-            let slice = time.min(millis(20));
-            self.world.run_for(slice);
-            self.clients.go_on(&mut self.world);
-            time -= slice;
-        }
+    fn run_for(&mut self, time: Duration) {
+        chaos::run_sliced(&mut self.world, time, millis(20), |world| self.clients.go_on(world));
     }
 
     /// The two that a task rests on, in the same moment.
