@@ -9,6 +9,8 @@ mod payload;
 mod process;
 pub(crate) mod records;
 mod report;
+#[cfg(any(feature = "http", feature = "ring", feature = "stego_service"))]
+mod serving;
 #[cfg(any(feature = "http", feature = "ring"))]
 mod supervise;
 mod terminal;

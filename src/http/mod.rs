@@ -42,6 +42,7 @@ mod queries;
 pub(crate) mod rate;
 mod routes;
 mod server;
+pub(crate) mod serving;
 mod store;
 #[cfg(test)]
 mod tests;

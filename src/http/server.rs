@@ -5,6 +5,7 @@ use super::patient::Patient;
 use super::problem::Problem;
 use super::rate::Rates;
 use super::routes;
+use super::serving::{Serving, accept, drain};
 use super::store::Store;
 use axum::extract::Request;
 use axum::http::StatusCode;
@@ -15,12 +16,9 @@ use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
-/// How long connections have to end when the server stops.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// Longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
@@ -80,11 +78,7 @@ pub(super) struct Front {
 }
 
 /// A front that serves. Dropping it stops it.
-pub struct Server {
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Server(Serving);
 
 impl Server {
     /// Serves on a bound listener, on a thread of its own.
@@ -93,55 +87,34 @@ impl Server {
     /// The machine refuses a thread; or others can reach the address, and there is
     /// no token.
     pub fn start(listener: TcpListener, options: Options, store: Arc<dyn Store>) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        if options.token.is_none() && !address.ip().is_loopback() {
-            let why = format!("others can reach {address}, and there is no token: name a token file");
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-        }
-        listener.set_nonblocking(true)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let listener = {
-            let _entered = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
-        };
-        let (stop, stopping) = watch::channel(false);
-        let front = Arc::new(Front {
-            store,
-            watches: Arc::new(Semaphore::new(options.limits.watches)),
-            rates: Mutex::new(Rates::new(options.limits.requests_per_second)),
-            options,
-            stopping,
+        let token = options.token.clone();
+        let serving = Serving::start("http", listener, token.as_ref(), |listener, stopping| {
+            let front = Arc::new(Front {
+                store,
+                watches: Arc::new(Semaphore::new(options.limits.watches)),
+                rates: Mutex::new(Rates::new(options.limits.requests_per_second)),
+                options,
+                stopping,
+            });
+            serve(listener, front)
         });
-        let serve = move || runtime.block_on(serve(listener, front));
-        let thread = std::thread::Builder::new().name("http".into()).spawn(serve)?;
-        Ok(Server { address, stop, thread: Some(thread) })
+        serving.map(Server)
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Takes no more requests, lets those under way end for two seconds, and stops.
     pub fn stop(&mut self) {
-        let _ = self.stop.send(true); // it may have ended by itself
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!(target: "nodewright::http", "the thread that served {} fell", self.address);
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop();
+        self.0.stop();
     }
 }
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Server({})", self.address)
+        write!(f, "Server({})", self.0.address())
     }
 }
 
@@ -149,19 +122,7 @@ async fn serve(listener: tokio::net::TcpListener, front: Arc<Front>) {
     let limits = &front.options.limits;
     let connections = Arc::new(Semaphore::new(limits.connections));
     let (mut stopping, router) = (front.stopping.clone(), routes::router(&front));
-    loop {
-        let (stream, from) = tokio::select! {
-            _ = stopping.changed() => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // No more descriptors, say: those that end make room.
-                    log::warn!(target: "nodewright::http", "a connection is not accepted: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-        };
+    while let Some((stream, from)) = accept(&listener, &mut stopping).await {
         let Ok(permit) = connections.clone().try_acquire_owned() else {
             turn_away(&stream, limits.connections);
             continue;
@@ -192,11 +153,7 @@ async fn serve(listener: tokio::net::TcpListener, front: Arc<Front>) {
         });
     }
     drop(listener);
-    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    let ended = tokio::time::timeout(STOP_WITHIN, connections.acquire_many(all)).await;
-    if ended.is_err() {
-        log::debug!(target: "nodewright::http", "connections that did not end in time are cut");
-    }
+    drain(&connections, limits.connections).await;
 }
 
 /// One connection too many hears why, if its socket takes it at once.

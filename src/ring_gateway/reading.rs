@@ -57,6 +57,7 @@ impl Reading {
         if self.at == self.end {
             return Ok(None);
         }
+        let mut until = None;
         loop {
             let error = match self.link.bytes(self.end - self.at).await {
                 Ok(bytes) if !bytes.is_empty() => {
@@ -69,13 +70,20 @@ impl Reading {
             let node = &self.link.node;
             log::info!(target: "nodewright::ring_gateway", "{node} broke off at byte {} of {}: {error}", self.at, self.name);
             self.nodes.failed(node);
-            self.go_on(error).await?;
+            match until {
+                None => until = Some(Instant::now() + self.nodes.limits.stall_within),
+                // they answer, and bring no byte
+                Some(until) if Instant::now() > until => {
+                    return Err(Trouble::Broken { node: node.clone(), error });
+                }
+                Some(_) => tokio::time::sleep(AGAIN_AFTER).await,
+            }
+            self.go_on(error, until.unwrap_or_else(Instant::now)).await?;
         }
     }
 
-    /// Goes on at another node, with the same version.
-    async fn go_on(&mut self, error: io::Error) -> Result<(), Trouble> {
-        let until = Instant::now() + self.nodes.limits.stall_within;
+    /// Goes on at another node, with the same version, if there is one in time.
+    async fn go_on(&mut self, error: io::Error, until: Instant) -> Result<(), Trouble> {
         let mut trouble = Trouble::Broken { node: self.link.node.clone(), error };
         loop {
             let mut order = self.nodes.order(Some(self.name.as_str().as_bytes()));

@@ -4,19 +4,16 @@ use super::nodes::Nodes;
 use super::{proxy, web};
 use crate::http::Token;
 use crate::http::rate::Rates;
+use crate::http::serving::{Serving, accept, drain};
 use crate::service::ring::text::HEADER_BYTES_MAX;
 use bytes::{Bytes, BytesMut};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
-
-/// How long connections have to end when the gateway stops.
-const STOP_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a gateway takes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,11 +96,7 @@ impl Shared {
 }
 
 /// A gateway that serves. Dropping it stops it.
-pub struct Gateway {
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Gateway(Serving);
 
 impl Gateway {
     /// Serves on a bound listener, on a thread of its own.
@@ -112,60 +105,39 @@ impl Gateway {
     /// The machine refuses a thread; no node is named; or others can reach the
     /// address, and there is no token.
     pub fn start(listener: TcpListener, options: Options) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        if options.token.is_none() && !address.ip().is_loopback() {
-            let why = format!("others can reach {address}, and there is no token: name a token file");
-            return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-        }
         if options.nodes.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no node of the ring is named"));
         }
-        listener.set_nonblocking(true)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let listener = {
-            let _entered = runtime.enter();
-            tokio::net::TcpListener::from_std(listener)?
-        };
-        let (stop, stopping) = watch::channel(false);
         let Options { nodes, poll, token, limits } = options;
-        let shared = Arc::new(Shared {
-            nodes: Arc::new(Nodes::new(nodes, token.clone(), limits.clone(), poll)),
-            token,
-            rates: Mutex::new(Rates::new(limits.requests_per_second)),
-            limits,
-            stopping,
+        let clients = token.clone();
+        let serving = Serving::start("ring gateway", listener, clients.as_ref(), move |listener, stopping| {
+            let shared = Arc::new(Shared {
+                nodes: Arc::new(Nodes::new(nodes, token.clone(), limits.clone(), poll)),
+                token,
+                rates: Mutex::new(Rates::new(limits.requests_per_second)),
+                limits,
+                stopping,
+            });
+            serve(listener, shared)
         });
-        let serve = move || runtime.block_on(serve(listener, shared));
-        let thread = std::thread::Builder::new().name("ring gateway".into()).spawn(serve)?;
-        Ok(Gateway { address, stop, thread: Some(thread) })
+        serving.map(Gateway)
     }
 
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.0.address()
     }
 
     /// Takes no more connections, lets HTTP requests under way end for two seconds,
     /// and stops.
     pub fn stop(&mut self) {
-        let _ = self.stop.send(true); // it may have ended by itself
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            log::error!(target: "nodewright::ring_gateway", "the thread that served {} fell", self.address);
-        }
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        self.stop();
+        self.0.stop();
     }
 }
 
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Gateway({})", self.address)
+        write!(f, "Gateway({})", self.0.address())
     }
 }
 
@@ -174,19 +146,7 @@ async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
     let mut stopping = shared.stopping.clone();
     let nodes = shared.nodes.clone();
     tokio::spawn(async move { nodes.watch().await });
-    loop {
-        let (stream, from) = tokio::select! {
-            _ = stopping.changed() => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // No more descriptors, say: those that end make room.
-                    log::warn!(target: "nodewright::ring_gateway", "a connection is not accepted: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-        };
+    while let Some((stream, from)) = accept(&listener, &mut stopping).await {
         let permit = connections.clone().try_acquire_owned().ok();
         let Some(permit) = permit.filter(|_| shared.may(from)) else {
             // A new socket's buffer is empty, so this is all or nothing. What the
@@ -204,10 +164,7 @@ async fn serve(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
         });
     }
     drop(listener);
-    let all = u32::try_from(shared.limits.connections).unwrap_or(u32::MAX);
-    if tokio::time::timeout(STOP_WITHIN, connections.acquire_many(all)).await.is_err() {
-        log::debug!(target: "nodewright::ring_gateway", "connections that did not end in time are cut");
-    }
+    drain(&connections, shared.limits.connections).await;
 }
 
 /// Finds out what the client speaks.

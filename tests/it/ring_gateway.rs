@@ -117,8 +117,9 @@ fn a_file_goes_on_at_another_node_where_one_breaks_off() {
 
 #[test]
 fn a_short_file_never_ends_cleanly_and_versions_are_never_mixed() {
-    // One that breaks off again and again brings it all in the end.
-    for ways in [&[Way::Breaks(500_000)][..], &[Way::Breaks(500_000), Way::Newer]] {
+    // One that breaks off again and again brings it all in the end; one that breaks off
+    // at once never does.
+    for ways in [&[Way::Breaks(500_000)][..], &[Way::Breaks(500_000), Way::Newer], &[Way::Breaks(0)]] {
         let gateway = gateway(ways);
         for n in 0..4 {
             let (all, ended) = say(&gateway, format!("FILE PULL file-{n}\n").as_bytes());
@@ -126,6 +127,7 @@ fn a_short_file_never_ends_cleanly_and_versions_are_never_mixed() {
             let is_refused = all.starts_with(b"ERR UNAVAILABLE") && ended.is_ok();
             let is_cut = ended == Err(ErrorKind::ConnectionReset);
             assert!(is_whole && ended.is_ok() || is_refused || is_cut, "{} bytes, {ended:?}", all.len());
+            assert!(!is_whole || !ways.contains(&Way::Breaks(0)), "nobody had a byte");
         }
     }
 }

@@ -1,11 +1,10 @@
 //! One member.
 
 use crate::cli::Failure;
-use crate::cli::process::die_with_parent;
+use crate::cli::serving::{Up, listens, serve};
 use crate::cli::terminal::Terminal;
-use crate::node::{Node, StartError};
+use crate::node::Node;
 use serde_json::json;
-use std::io::Read;
 use std::path::PathBuf;
 
 /// Run one member of a group, which answers HTTP
@@ -20,7 +19,7 @@ Examples:
   nodewright docs serve --dir data --listen 10.0.0.1:7000 --peers 10.0.0.1:7000,10.0.0.2:7000,10.0.0.3:7000 \\
       --secret-file cluster.secret --http 10.0.0.1:8080 --token-file http.token
       One of three machines; the same on the others with their addresses
-  nodewright docs serve --dir data --listen 10.0.0.4:7000 --join 10.0.0.1:7000 \
+  nodewright docs serve --dir data --listen 10.0.0.4:7000 --join 10.0.0.1:7000 \\
       --secret-file cluster.secret --http 10.0.0.4:8080 --token-file http.token
       A fourth machine joins the running group; the next time --join may be left out
   The same command with an empty directory
@@ -62,9 +61,6 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    if args.supervised {
-        die_with_parent().map_err(Failure::failed)?;
-    }
     let name = args.name.clone().unwrap_or_else(|| args.listen.clone());
     let mut node = Node::new(name, 0, 16).listen(&args.listen).has_documents(&args.dir).has_http(&args.http);
     node = node.has_peers(&args.peers).joins(&args.join);
@@ -77,26 +73,10 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.token_file {
         node = node.http_token_file(path);
     }
-    let running = node.start().map_err(|error| match error {
-        StartError::Wiring(report) => Failure::usage(report),
-        error => Failure::failed(error),
-    })?;
-    let http = running.http_addr().map(|address| address.to_string()).unwrap_or_default();
-    let listen = running.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    if args.json {
-        let pid = std::process::id();
-        terminal.json(&json!({ "event": "up", "node": running.name(), "pid": pid, "http": http, "listen": listen }));
-    } else {
-        terminal.line(&format!("{} answers at http://{http} and links at {listen}; Ctrl-C stops it", running.name()));
-    }
-    running.stop_on_ctrl_c().map_err(Failure::failed)?;
-    if args.supervised {
-        let supervised = running.clone();
-        std::thread::spawn(move || {
-            // Nothing is said on it: its end is what counts.
-            let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-            supervised.stop();
-        });
-    }
-    running.join().map_err(Failure::failed)
+    serve(node, args.supervised, args.json, terminal, |running| {
+        let http = running.http_addr().map(|address| address.to_string()).unwrap_or_default();
+        let listen = listens(running);
+        let line = format!("answers at http://{http} and links at {listen}");
+        Up { facts: json!({ "http": http, "listen": listen }), line }
+    })
 }

@@ -1,12 +1,11 @@
 //! One member.
 
 use crate::cli::Failure;
-use crate::cli::process::die_with_parent;
+use crate::cli::serving::{Up, listens, serve};
 use crate::cli::terminal::Terminal;
 use crate::cli::values::duration;
-use crate::node::{Node, StartError};
+use crate::node::Node;
 use serde_json::json;
-use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,9 +66,6 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    if args.supervised {
-        die_with_parent().map_err(Failure::failed)?;
-    }
     let name = args.name.clone().unwrap_or_else(|| args.listen.clone());
     let mut node = Node::new(name, 0, 64)
         .listen(&args.listen)
@@ -88,25 +84,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     if let Some(path) = &args.secret_file {
         node = node.secret_file(path);
     }
-    let running = node.start().map_err(|error| match error {
-        StartError::Wiring(report) => Failure::usage(report),
-        error => Failure::failed(error),
-    })?;
-    let listen = running.local_addr().map(|address| address.to_string()).unwrap_or_default();
-    if args.json {
-        let pid = std::process::id();
-        terminal.json(&json!({ "event": "up", "node": running.name(), "pid": pid, "listen": listen }));
-    } else {
-        terminal.line(&format!("{} answers at {listen}; Ctrl-C stops it", running.name()));
-    }
-    running.stop_on_ctrl_c().map_err(Failure::failed)?;
-    if args.supervised {
-        let supervised = running.clone();
-        std::thread::spawn(move || {
-            // Nothing is said on it: its end is what counts.
-            let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-            supervised.stop();
-        });
-    }
-    running.join().map_err(Failure::failed)
+    serve(node, args.supervised, args.json, terminal, |running| {
+        let listen = listens(running);
+        Up { facts: json!({ "listen": listen }), line: format!("answers at {listen}") }
+    })
 }

@@ -3,13 +3,12 @@
 use super::config::{ServerFile, seconds};
 use super::files;
 use crate::cli::Failure;
-use crate::cli::process::die_with_parent;
+use crate::cli::serving::{Up, serve};
 use crate::cli::terminal::Terminal;
 use crate::id::NodeId;
-use crate::node::{Node, StartError};
+use crate::node::Node;
 use crate::service::stego::service::{Config, TaskDone};
 use serde_json::json;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Run one server of the service
@@ -46,31 +45,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
-    if args.supervised {
-        die_with_parent().map_err(Failure::failed)?;
-    }
     let file = ServerFile::load(&args.config)?;
-    let running = node(args, &file)?.start().map_err(|error| match error {
-        StartError::Wiring(report) => Failure::usage(report),
-        error => Failure::failed(error),
-    })?;
-    if args.json {
-        let pid = std::process::id();
-        let address = &file.server.address;
-        terminal.json(&json!({ "event": "up", "node": running.name(), "pid": pid, "address": address }));
-    } else {
-        terminal.line(&format!("{} answers at {}; Ctrl-C stops it", running.name(), file.server.address));
-    }
-    running.stop_on_ctrl_c().map_err(Failure::failed)?;
-    if args.supervised {
-        let supervised = running.clone();
-        std::thread::spawn(move || {
-            // Nothing is said on it: its end is what counts.
-            let _ = std::io::stdin().lock().read_to_end(&mut Vec::new());
-            supervised.stop();
-        });
-    }
-    running.join().map_err(Failure::failed)
+    let address = file.server.address.clone();
+    serve(node(args, &file)?, args.supervised, args.json, terminal, |_| {
+        let line = format!("answers at {address}");
+        Up { facts: json!({ "address": address }), line }
+    })
 }
 
 fn node(args: &Args, file: &ServerFile) -> Result<Node, Failure> {
