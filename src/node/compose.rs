@@ -145,6 +145,10 @@ impl Node {
         };
         let log = Factory::new(move || ReplicatedLog::new(config()));
         let mut parts = vec![Part::new(log, call), Part::new(Factory::new(ReplicatedMap::default), call)];
+        parts.extend(self.steered.as_ref().map(|call| {
+            use crate::protocol::steering::{Config, Steering};
+            Part::new(Factory::new(|| Steering::new(Config::default())), call)
+        }));
         parts.extend(self.documents_part());
         parts.extend(self.ring.parts());
         parts
@@ -266,6 +270,10 @@ impl Node {
         if self.allow_minority && self.election.is_none() {
             let problem = "no leader is elected here, so there is nothing to allow".to_string();
             bad(".allow_minority()".into(), problem, ".has_election(By::Id)");
+        }
+        if let (Some(call), None) = (&self.steered, &self.log) {
+            let problem = "there is no replicated log whose leader could move".to_string();
+            bad(call.clone(), problem, ".has_replicated_log(\"data\")");
         }
         let listed = self.peers.len();
         if listed > self.most_peers + 1 {

@@ -335,6 +335,9 @@ pub(super) const KEYS: &[Key] = keys! {
     election_pre_emption Shape::Flag, Some("false"),
         "A much better node may displace a leader that is up, late and seldom.",
         |node, value| flag(node, value, Node::election_pre_emption);
+    log_leader_by_load Shape::Flag, Some("false"),
+        "The replicated log's leader moves to a voter much less loaded, four times an hour at most.\nNeeds a log; the same on all nodes.",
+        |node, value| flag(node, value, Node::log_leader_by_load);
     has_lamport_clock Shape::Flag, Some("false"),
         "Stamps deliveries with Lamport times.",
         |node, value| flag(node, value, Node::has_lamport_clock);

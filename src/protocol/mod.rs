@@ -14,6 +14,8 @@ pub mod replicated_log;
 #[cfg(feature = "replicated_log")]
 pub mod replicated_map;
 pub mod request;
+#[cfg(feature = "replicated_log")]
+pub mod steering;
 
 #[cfg(test)]
 mod driven;

@@ -18,6 +18,7 @@
 //! | `documents` | the document store on it: users, sessions, watches, pages |
 //! | `ring` | the ring's file store: pushes, reads, repair |
 //! | `map` | compare-and-set, reads and lists of the replicated map |
+//! | `steering` | the log's leader by load |
 //! | `stego` | the steganography service: tasks, leaders, fallen servers |
 //! | `chaos` `stacks` | what those on the log strike with; the nodes that these are made of |
 //!
@@ -42,6 +43,8 @@ pub mod recorded;
 mod ring;
 #[doc(hidden)]
 pub mod stacks;
+#[cfg(feature = "replicated_log")]
+mod steering;
 #[cfg(feature = "stego_service")]
 mod stego;
 mod talker;
@@ -113,6 +116,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(documents::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(map::scenarios());
+    #[cfg(feature = "replicated_log")]
+    all.extend(steering::scenarios());
     #[cfg(feature = "ring")]
     all.extend(ring::scenarios());
     #[cfg(feature = "stego_service")]

@@ -19,7 +19,7 @@ pub const NAMES: [&str; 9] = ["alpha", "beta", "gamma", "delta", "epsilon", "zet
 pub const EXCLUDE_AFTER: Duration = Duration::from_millis(3000);
 
 /// So many milliseconds.
-pub fn millis(n: u64) -> Duration {
+pub const fn millis(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 

@@ -70,6 +70,8 @@ mod sim_ring;
 #[cfg(feature = "ring")]
 mod sim_ring_holder;
 mod sim_schedules;
+#[cfg(feature = "replicated_log")]
+mod sim_steering;
 #[cfg(feature = "stego_service")]
 mod sim_stego;
 mod sim_wal;

@@ -87,6 +87,9 @@ const PROPERTIES: &[&str] = &[
     #[cfg(feature = "stego_service")]
     "stego: right results",
     "map: linearizability",
+    "steering: moves are a tenure apart",
+    "steering: an advantage lasts before a move",
+    "steering: in calm the idlest leads",
 ];
 
 /// The property, the scenario of the simulator, its planted bug.
@@ -161,6 +164,9 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("stego: no task dropped silently", "stego", "overflow-dropped"),
     #[cfg(feature = "stego_service")]
     ("stego: right results", "stego", "remembered-by-number"),
+    ("steering: moves are a tenure apart", "steering", "no-tenure"),
+    ("steering: an advantage lasts before a move", "steering", "at-once"),
+    ("steering: in calm the idlest leads", "steering", "never-asks"),
     ("map: linearizability", "map", "conditions-ignored"),
     ("map: linearizability", "map", "list-from-one"),
 ];

@@ -52,6 +52,9 @@ pub(super) struct Args {
     /// Collections to be made where they are not there
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     collections: Vec<String>,
+    /// The group's leader moves to a member that is much less loaded, four times an hour at most; the same on all
+    #[arg(long)]
+    leader_by_load: bool,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -72,6 +75,9 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     }
     if let Some(path) = &args.token_file {
         node = node.http_token_file(path);
+    }
+    if args.leader_by_load {
+        node = node.log_leader_by_load();
     }
     serve(node, args.supervised, args.json, terminal, |running| {
         let http = running.http_addr().map(|address| address.to_string()).unwrap_or_default();

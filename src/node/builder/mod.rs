@@ -56,6 +56,7 @@ pub struct Node {
     pub(in crate::node) election: Option<(By, String)>,
     /// Whether a minority may have a leader, although there is a log.
     pub(in crate::node) allow_minority: bool,
+    pub(in crate::node) steered: Option<String>,
     pub(in crate::node) lamport_clock: bool,
     pub(in crate::node) vector_clock: bool,
     pub(in crate::node) own: Vec<Part>,
@@ -115,6 +116,7 @@ impl Node {
             http: super::http::Asked::default(),
             election: None,
             allow_minority: false,
+            steered: None,
             lamport_clock: false,
             vector_clock: false,
             own: Vec::new(),

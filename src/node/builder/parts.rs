@@ -313,6 +313,27 @@ impl Node {
         self
     }
 
+    /// The replicated log's leader moves to a voter that is much less loaded (by 15
+    /// points and 30 % for 30 s), after it led for a quarter of an hour: so four times
+    /// an hour at most. Advice only: a wrong score costs latency, never data; see
+    /// [`steering`](crate::protocol::steering). The same on all nodes. Needs a log, and
+    /// the crate's feature `load`, which is on by default.
+    ///
+    /// ```
+    /// use nodewright::node::Node;
+    ///
+    /// let node = Node::new("alpha", 0, 5).has_documents("data/alpha").log_leader_by_load();
+    /// assert!(node.plan().is_ok());
+    /// ```
+    pub fn log_leader_by_load(mut self) -> Self {
+        let call = ".log_leader_by_load()";
+        if cfg!(not(feature = "load")) {
+            self.bad(call, "this program was built without measuring load", "build it with the feature `load`");
+        }
+        self.steered = Some(call.into());
+        self
+    }
+
     // Clocks
 
     /// A Lamport clock: stamps deliveries, read by

@@ -26,7 +26,7 @@ pub fn score(sample: &LoadSample, active_tasks: u32) -> Option<f64> {
 }
 
 /// A score in tenths of a point: what is kept and travels.
-pub(super) fn tenths(score: f64) -> u16 {
+pub(crate) fn tenths(score: f64) -> u16 {
     (score * 10.0).round() as u16
 }
 
@@ -37,7 +37,7 @@ pub(super) fn bucket(tenths: u16) -> u8 {
 
 /// Whether a score is so much better than another that it is worth a change of
 /// leader, if that lasts: by 15 points and by 30 %.
-pub(super) fn has_advantage(mine: u16, other: u16) -> bool {
+pub(crate) fn has_advantage(mine: u16, other: u16) -> bool {
     mine + 150 <= other && u32::from(mine) * 10 <= u32::from(other) * 7
 }
 

@@ -79,8 +79,8 @@ pub(super) fn act(wish: &Wish, me: u64, state: &State, engine: &Engine) -> Act {
             }
         }
         Wish::Lead(node) => {
-            let voter = replicas_of(*node).find(|id| state.conf.votes(*id) && *id != me);
-            voter.map_or(Act::Nothing, Act::Transfer)
+            let fits = |id: &u64| state.conf.votes(*id) && *id != me && has_caught_up(*id, engine);
+            replicas_of(*node).find(fits).map_or(Act::Nothing, Act::Transfer)
         }
     }
 }
@@ -91,13 +91,18 @@ fn best_other(me: u64, state: &State, engine: &Engine) -> Option<u64> {
     others.max_by_key(|id| (engine.matched(*id), *id))
 }
 
+/// Whether it answers and has nearly all of the leader's log: proposals wait while
+/// leadership is handed over.
+fn has_caught_up(id: u64, engine: &Engine) -> bool {
+    engine.is_active(id) && engine.matched(id).is_some_and(|it| it > 0 && it + BEHIND_MAX >= engine.last())
+}
+
 /// A learner that has caught up, where there is room for a voter.
 pub(super) fn promotable(state: &State, engine: &Engine) -> Option<Change> {
     if state.conf.voters.len() >= VOTERS_MAX || !state.conf.voters_outgoing.is_empty() {
         return None;
     }
-    let caught_up = |id: &&u64| engine.matched(**id).is_some_and(|it| it > 0 && it + BEHIND_MAX >= engine.last());
-    let replica = *state.conf.learners.iter().find(|id| engine.is_active(**id) && caught_up(id))?;
+    let replica = *state.conf.learners.iter().find(|id| has_caught_up(**id, engine))?;
     let node = *state.members.get(&replica)?;
     Some(Change { voters: vec![Member { replica, node }], ..Change::default() })
 }
