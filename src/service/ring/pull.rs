@@ -256,7 +256,9 @@ impl Pull {
             let end = bytes.len().min(skip + take);
             return Taken::Bytes(bytes.slice(skip.min(end)..end));
         }
-        if self.sources.get(&part).is_none_or(Vec::is_empty) {
+        // one that has not answered yet may have it
+        let may_come = self.asked.iter().any(|(asked, _)| *asked == part);
+        if self.sources.get(&part).is_none_or(Vec::is_empty) && !may_come {
             return Taken::Lost(self.unavailable(part));
         }
         Taken::Later

@@ -142,8 +142,7 @@ fn pull(
                     return (out, None, reports);
                 }
                 Taken::Done => break,
-                Taken::Lost(unavailable) if asks.is_empty() => return (out, Some(unavailable), reports),
-                Taken::Lost(_) => break,
+                Taken::Lost(unavailable) => return (out, Some(unavailable), reports),
             }
         }
     }
@@ -208,6 +207,28 @@ fn what_stands_before_a_lost_part_is_read() {
     let (out, lost, _) = pull(&ring, 0, u64::MAX, None, &mut |below| below - 1);
     assert_eq!(lost.map(|lost| lost.part), Some(3));
     assert!(out == ring.content[..ring.manifest.cuts.start(3) as usize], "{} bytes", out.len());
+}
+
+/// The own copy answers first, and a bad one of it once cut the client off although
+/// the other holder had not been heard.
+#[test]
+fn who_has_not_answered_yet_may_have_it() {
+    let ring = Ring::new(30, true, &[Copy::Flipped, Copy::Right]);
+    let mut pull = Pull::new(ring.manifest.clone(), &members(), 0, 10);
+    let asks: Vec<(u16, NodeId)> = pull.asks().collect();
+    assert_eq!(asks.len(), 2, "the owner and a backup of part 1");
+    let (bad, right) = match ring.copies[&asks[0]] {
+        Copy::Flipped => (asks[0].1, asks[1].1),
+        _ => (asks[1].1, asks[0].1),
+    };
+    pull.has(1, bad, ring.held(1, bad));
+    let fetch = pull.wants().expect("it has a source");
+    pull.came(fetch, ring.bytes(1, bad).into());
+    assert_eq!(pull.take(), Taken::Later);
+    pull.has(1, right, ring.held(1, right));
+    let fetch = pull.wants().expect("another source");
+    pull.came(fetch, ring.bytes(1, right).into());
+    assert!(matches!(pull.take(), Taken::Bytes(_)));
 }
 
 #[test]
