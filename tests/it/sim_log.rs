@@ -205,6 +205,41 @@ fn an_acknowledgement_never_follows_a_failed_write_or_sync_and_the_replica_stops
     assert!(proposed(&mut world), "the planted bug is seen by this test");
 }
 
+/// A snapshot whose name's sync failed is there until the machine crashes: the life
+/// that found it made way for what stood behind it, and the next had neither.
+#[test]
+fn a_snapshot_whose_name_may_be_lost_is_not_rested_on_alone() {
+    let mut failed = 0;
+    for (seed, moment) in (0..40).flat_map(|moment| [(0, moment), (1, moment)]) {
+        let mut world = World::new(seed);
+        let config = || {
+            let small = Config { segment_bytes: 4096, snapshot_bytes: 3000, ..Config::default() };
+            small.machine(Kind(5), || Box::new(Null))
+        };
+        world.add_node("alpha", Stack { factories: vec![Factory::new(move || ReplicatedLog::new(config()))] });
+        // while a group is founded, or while it works
+        world.run_for(if moment < 20 { Duration::from_micros(700 * moment) } else { seconds(4) });
+        (20..moment).for_each(|_| assert!(proposed(&mut world)));
+        world.fail_next_disk(NODES[0], log(), DiskFault::Sync);
+        world.run_for(seconds(4));
+        let mut acknowledged = 0;
+        for _ in 0..12 {
+            acknowledged += u64::from(proposed(&mut world));
+            world.run_for(Duration::from_millis(300));
+        }
+        failed += usize::from(!world.component_faults(NODES[0]).is_empty());
+        let applied = status(&mut world, NODES[0]).applied;
+        world.crash(NODES[0]);
+        world.restart(NODES[0], true);
+        world.run_for(seconds(4));
+        let after = status(&mut world, NODES[0]);
+        assert_eq!(after.unusable, None, "seed {seed}, moment {moment}");
+        assert!(after.applied >= applied && acknowledged > 0, "seed {seed}, moment {moment}: {after:?}");
+        assert!(proposed(&mut world));
+    }
+    assert!(failed > 60, "{failed} lives failed");
+}
+
 #[test]
 fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let mut world = alone(1, None);

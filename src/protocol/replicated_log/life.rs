@@ -1,7 +1,7 @@
 //! A life begins: the directory is read or made, the log goes on, and a group is
 //! founded or found.
 
-use super::boot::{Loaded, Step, make};
+use super::boot::{Loaded, Step, make, snapshot_name};
 use super::component::{Phase, REMOVED, ReplicatedLog, VERSION};
 use super::config::Mutant;
 use super::elsewhere::Elsewhere;
@@ -19,7 +19,7 @@ use super::snapshot::Meta;
 use super::state::State;
 use super::transfer::Transfers;
 use super::wal::Wal;
-use crate::component::{Context, DiskDone, Lane, To, Token};
+use crate::component::{Context, DiskDone, DiskOp, Lane, To, Token};
 use crate::error::Fault;
 use crate::id::Life;
 use bytes::Bytes;
@@ -63,10 +63,12 @@ impl ReplicatedLog {
     }
 
     pub(super) fn loaded(&mut self, loaded: Loaded, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
-        if let Some(replica) = loaded.replica {
-            return self.begin(replica, loaded, cx);
-        }
-        let replica = cx.rng().u64(1..);
+        let replica = match loaded.replica {
+            Some(replica) if loaded.recovered.is_some() => return self.begin(replica, loaded, cx),
+            // an earlier life's sync of it may have failed, and nothing rests on it yet: made once more
+            Some(replica) => replica,
+            None => cx.rng().u64(1..),
+        };
         let [format, identity] = make(cx.me().node, replica);
         cx.disk(format);
         self.phase = Phase::Making(replica, cx.disk(identity));
@@ -106,6 +108,10 @@ impl ReplicatedLog {
         if state.as_ref().is_some_and(|state| !state.conf.has(id)) {
             self.unusable(REMOVED.into(), cx);
             return Ok(());
+        }
+        if !loaded.newest.is_empty() && (loaded.snapshots.len() == 1 || header.after.is_none()) {
+            // an earlier life's sync of its name may have failed, and no other connects with the log
+            cx.disk(DiskOp::Replace { name: snapshot_name(newest.index), bytes: loaded.newest.clone() });
         }
         let mut wal = Wal::new(id, self.config.segment_bytes, live, hard);
         wal.begin(next, header, rewrite, dead, &mut |op| cx.disk(op));

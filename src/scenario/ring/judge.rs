@@ -79,7 +79,7 @@ fn lists(world: &mut World, nodes: &[NodeIndex]) -> Result<Vec<Row>, Violation> 
         match &first {
             None => first = Some(rows),
             Some(before) if *before != rows => {
-                return Err(Violation::new(SAME_LIST, format!("{before:?} and {rows:?}")));
+                return Err(Violation::new(SAME_LIST, format!("{node:?}: {before:?} and {text:?}")));
             }
             Some(_) => {}
         }
