@@ -1,6 +1,7 @@
 //! The steganography service on real sockets, disks and processes.
 
 mod bad_input;
+mod commands;
 mod failures;
 mod json;
 
