@@ -125,6 +125,31 @@ fn trap_4_a_leader_that_is_to_be_removed_hands_over_and_stops() {
     }
 }
 
+/// One of three is down: without another that is up the one that is left could do
+/// nothing.
+#[test]
+fn none_is_removed_that_the_majority_of_the_others_needs() {
+    let mut world = world(5, Config::default);
+    let leads = leader(&mut world);
+    let others: Vec<NodeIndex> = NODES.into_iter().filter(|node| *node != leads).collect();
+    world.crash(others[0]);
+    world.run_for(seconds(4));
+    let node = world.life(others[1]).node;
+    let refused = wish(&mut world, leads, Call::Remove { node, within: seconds(10) });
+    assert!(matches!(refused, Err(nodewright::error::CallError::TimedOut(_))), "{refused:?}");
+    assert_eq!(status(&mut world, leads).voters.len(), 3);
+    world.restart(others[0], true);
+    assert_eq!(wish(&mut world, leads, Call::Remove { node, within: seconds(30) }), Ok(()));
+    world.run_for(seconds(1));
+    assert_eq!(status(&mut world, leads).voters.len(), 2);
+    world.crash(others[1]);
+    let gone = world.life(others[0]).node;
+    world.crash(others[0]);
+    world.run_for(seconds(4));
+    let refused = wish(&mut world, leads, Call::Remove { node: gone, within: seconds(5) });
+    assert!(refused.is_err(), "a group of two cannot agree that the other is gone: {refused:?}");
+}
+
 #[test]
 fn leadership_moves_where_it_is_asked_to() {
     let mut world = world(7, Config::default);

@@ -73,7 +73,8 @@ pub enum Call {
         /// Until when.
         within: Duration,
     },
-    /// Removes a node from the group. Answered with `Result<(), CallError>`.
+    /// Removes a node from the group, unless the voters that are left would not answer
+    /// as a majority of themselves. Answered with `Result<(), CallError>`.
     Remove {
         /// The node.
         node: NodeId,

@@ -75,6 +75,7 @@ pub(super) fn act(wish: &Wish, me: u64, state: &State, engine: &Engine) -> Act {
                 [] => Act::Nothing,
                 // the last voter cannot go, and a leader hands over before it goes
                 _ if removed.contains(&me) => best_other(me, state, engine).map_or(Act::Nothing, Act::Transfer),
+                _ if !has_majority_without(&removed, me, state, engine) => Act::Nothing,
                 _ => Act::Change(Change { removed, ..Change::default() }),
             }
         }
@@ -89,6 +90,14 @@ pub(super) fn act(wish: &Wish, me: u64, state: &State, engine: &Engine) -> Act {
 fn best_other(me: u64, state: &State, engine: &Engine) -> Option<u64> {
     let others = state.conf.voters.iter().copied().filter(|id| *id != me && engine.is_active(*id));
     others.max_by_key(|id| (engine.matched(*id), *id))
+}
+
+/// Whether those that are left answer as a majority of themselves: else the removal of
+/// one that is up would stop the group.
+fn has_majority_without(removed: &[u64], me: u64, state: &State, engine: &Engine) -> bool {
+    let left = || state.conf.voters.iter().filter(|id| !removed.contains(id));
+    let answering = left().filter(|id| **id == me || engine.is_active(**id)).count();
+    2 * answering > left().count()
 }
 
 /// Whether it answers and has nearly all of the leader's log: proposals wait while
