@@ -69,6 +69,8 @@ mod sim_map;
 mod sim_ring;
 #[cfg(feature = "ring")]
 mod sim_ring_holder;
+#[cfg(feature = "ring")]
+mod sim_ring_planted;
 mod sim_schedules;
 #[cfg(feature = "replicated_log")]
 mod sim_steering;

@@ -22,7 +22,12 @@ pub struct Row {
 }
 
 /// Where rows come from; each panics if one of its bugs is not caught.
-const PROVIDERS: &[fn() -> Vec<Row>] = &[simulated, crate::models::mutants::rows];
+const PROVIDERS: &[fn() -> Vec<Row>] = &[
+    simulated,
+    crate::models::mutants::rows,
+    #[cfg(feature = "ring")]
+    crate::sim_ring_planted::rows,
+];
 
 /// Every property that is promised by now.
 const PROPERTIES: &[&str] = &[
@@ -50,6 +55,8 @@ const PROPERTIES: &[&str] = &[
     "ring: what is listed can be read",
     #[cfg(feature = "ring")]
     "ring: nothing is left in stage",
+    #[cfg(feature = "ring")]
+    "ring: copies are what was pushed",
     "log: durability",
     "log: no duplication",
     "log: linearizability",

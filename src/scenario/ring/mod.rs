@@ -58,7 +58,7 @@ pub(super) enum Bug {
     Holder(holder::Mutant),
 }
 
-const MUTANTS: [(Planted, Bug); 4] = [
+const MUTANTS: [(Planted, Bug); 2] = [
     (
         Planted {
             name: "todays-ring",
@@ -75,25 +75,9 @@ const MUTANTS: [(Planted, Bug); 4] = [
         },
         Bug::Holder(holder::Mutant::AckBeforeSync),
     ),
-    (
-        Planted {
-            name: "abort-without-map",
-            property: judge::READABLE,
-            about: "staged bytes go although the map was not asked",
-        },
-        Bug::Member(Mutant::AbortWithoutMap),
-    ),
-    (
-        Planted {
-            name: "repairs-unverified",
-            property: judge::READABLE,
-            about: "a copy is repaired from whatever bytes a holder gives",
-        },
-        Bug::Member(Mutant::RepairsUnverified),
-    ),
 ];
 
-const PLANTED: [Planted; 4] = [MUTANTS[0].0, MUTANTS[1].0, MUTANTS[2].0, MUTANTS[3].0];
+const PLANTED: [Planted; 2] = [MUTANTS[0].0, MUTANTS[1].0];
 
 /// A node of the ring, settled for quick runs.
 fn stack(bug: Option<Bug>, copies: u8, undo: Duration) -> Stack {
@@ -102,7 +86,6 @@ fn stack(bug: Option<Bug>, copies: u8, undo: Duration) -> Stack {
         Some(Bug::Holder(mutant)) => (None, Some(mutant)),
         None => (None, None),
     };
-    let holder = if member == Some(Mutant::RepairsUnverified) { Some(holder::Mutant::RelabelsEmpty) } else { holder };
     let log = || {
         let small = LogConfig { segment_bytes: 16384, snapshot_bytes: 20_000, ..LogConfig::default() };
         ReplicatedLog::new(small.machine(CHANNEL, || Box::new(Table::default())))

@@ -174,11 +174,13 @@ fn the_greatest_incarnation_is_ended_and_refused_like_any_other() {
 
 #[test]
 fn a_leaving_node_hands_over_what_is_queued_and_says_goodbye() {
-    let (a, b) = pair();
+    // on a busy machine five megabytes may take longer than a leave usually waits
+    let nodes = mesh(&["alpha", "beta"], |config| config.limits.leave_within = PATIENCE);
+    let [a, b] = &nodes[..] else { unreachable!("two") };
     a.sink.wait_joined(b.life);
     b.sink.wait_joined(a.life);
     for _ in 0..100 {
-        say(&a, To::All, Lane::Data, vec![1; 50_000]);
+        say(a, To::All, Lane::Data, vec![1; 50_000]);
     }
     a.links.leave();
     let left = PeerChange::Ended { life: a.life, why: EndedWhy::Left };
