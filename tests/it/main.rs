@@ -69,6 +69,8 @@ mod sim_map;
 mod sim_ring;
 #[cfg(feature = "ring")]
 mod sim_ring_holder;
+#[cfg(feature = "ring")]
+mod sim_ring_rebalance;
 mod sim_schedules;
 #[cfg(feature = "stego_service")]
 mod sim_stego;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use nodewright::component::{Factory, NetComponent, Stack};
 use nodewright::id::{Kind, Life, NodeId};
 use nodewright::service::ring::cuts::Cuts;
+use nodewright::service::ring::durability::{Durability, GROUP_WITHIN};
 use nodewright::service::ring::holder::{Call, Committed, Held, Holder, Mutant, Refusal, Scrubbed};
 use nodewright::service::ring::manifest::{Manifest, PushId, State};
 use nodewright::service::ring::name::Name;
@@ -39,6 +40,7 @@ struct Push {
     id: PartId,
     bytes: Bytes,
     role: Place,
+    durability: Durability,
     sealed: bool,
     committed: bool,
     aborted: bool,
@@ -71,7 +73,8 @@ impl Push {
         let bytes = Bytes::from(content).slice(from..from + cuts.bytes(part) as usize);
         // a node's role for a part of a file is the same in all its contents here
         let role = if part == 1 { Place::Content } else { Place::Backup };
-        Push { manifest, id: PartId { push, part }, bytes, role, sealed: false, committed: false, aborted: false }
+        let (id, durability) = (PartId { push, part }, Durability::Strict);
+        Push { manifest, id, bytes, role, durability, sealed: false, committed: false, aborted: false }
     }
 
     fn digest(&self) -> Hash {
@@ -120,7 +123,8 @@ fn write(world: &mut World, push: &Push, missing: bool) -> Result<bool, Violatio
             return Ok(false);
         }
     }
-    let sealed = once::<()>(world, &Call::Seal { id: *id, digest: push.digest() }) == Some(Ok(()));
+    let seal = Call::Seal { id: *id, digest: push.digest(), durability: push.durability };
+    let sealed = once::<()>(world, &seal) == Some(Ok(()));
     if sealed && end < bytes.len() {
         return Err(Violation::new("no wrong byte", format!("{id:?} lacks bytes and was called whole")));
     }
@@ -251,6 +255,36 @@ fn planted_bugs_are_caught() {
         let caught = (0..60).filter_map(|seed| run(seed, Some(mutant)).err()).find(|found| found.property == property);
         assert!(caught.is_some(), "{mutant:?} breaks '{property}', and nobody notices");
     }
+}
+
+/// Parts that are acknowledged at a level, and the loss of power after a while.
+fn powerless(seed: u64, durability: Durability, pause: Duration, mutant: Option<Mutant>) -> Result<(), Violation> {
+    let mut world = world(seed, mutant);
+    world.run_for(millis(200));
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut pushes: Vec<Push> = (1..=4).map(|number| Push { durability, ..Push::draw(&mut rng, number) }).collect();
+    for push in &mut pushes {
+        push.sealed = write(&mut world, push, false)?;
+        assert!(push.sealed, "nothing is in the way of it");
+    }
+    // whatever was committed stands in the synced log of the map, and is said again
+    world.run_for(pause);
+    world.crash(NODE);
+    world.restart(NODE, true);
+    world.run_for(millis(300));
+    judge(&mut world, &pushes)
+}
+
+#[test]
+fn a_group_is_durable_soon_and_what_is_strict_at_once() {
+    let soon = GROUP_WITHIN * 3;
+    for seed in 0..20 {
+        powerless(seed, Durability::Strict, Duration::ZERO, None).expect("was synced before");
+        powerless(seed, Durability::Group, soon, None).expect("was synced meanwhile");
+    }
+    let lost = |level, pause, mutant| (0..40).any(|seed| powerless(seed, level, pause, mutant).is_err());
+    assert!(lost(Durability::Group, soon, Some(Mutant::GroupForgotten)), "nobody notices that nothing is synced");
+    assert!(lost(Durability::None, soon, None), "else it is no level of its own");
 }
 
 /// A holder with one committed file of 5000 bytes.

@@ -4,6 +4,8 @@
 mod handle;
 
 #[cfg(feature = "ring")]
+pub use crate::service::ring::durability::Durability;
+#[cfg(feature = "ring")]
 pub use handle::{Ring, RingError};
 
 use super::builder::Node;
@@ -25,6 +27,8 @@ pub(in crate::node) struct Asked {
     copies: u8,
     min_part: u64,
     exact: bool,
+    #[cfg(feature = "ring")]
+    durability: Durability,
     undo: Duration,
     token: Option<Arc<str>>,
 }
@@ -38,6 +42,8 @@ impl Default for Asked {
             copies: 2,
             min_part: 0,
             exact: false,
+            #[cfg(feature = "ring")]
+            durability: Durability::Strict,
             undo: Duration::from_secs(600),
             token: None,
         }
@@ -93,6 +99,15 @@ impl Node {
         self
     }
 
+    /// What an acknowledged push rests on: [`Durability::Strict`] unless said, all
+    /// copies synced. The receipt names it.
+    #[cfg(feature = "ring")]
+    pub fn ring_durability(mut self, level: Durability) -> Self {
+        self.ring.knobs.push(format!(".ring_durability(Durability::{level:?})"));
+        self.ring.durability = level;
+        self
+    }
+
     /// How long deleted and overwritten contents can be brought back: 10 min unless
     /// said.
     pub fn ring_undo(mut self, undo: Duration) -> Self {
@@ -132,6 +147,7 @@ impl Asked {
             copies: self.copies,
             min_part: self.min_part,
             exact: self.exact,
+            durability: self.durability,
             undo: self.undo,
             token: self.token.clone(),
             ..member::Config::default()

@@ -1,6 +1,7 @@
 //! What may be asked of a holder, and what it answers.
 
 use super::super::cuts::Cuts;
+use super::super::durability::Durability;
 use super::super::manifest::{Manifest, PushId};
 use super::super::name::Name;
 use super::super::parts_log::{PartId, Place};
@@ -32,12 +33,14 @@ pub enum Call {
         bytes: bytes::Bytes,
     },
     /// The part is whole. Answered with `Result<(), Refusal>`: the part with this
-    /// digest is on the disk, and no crash loses it.
+    /// digest is on the disk, as durably as was asked for.
     Seal {
         /// Which.
         id: PartId,
         /// Over its blocks' hashes.
         digest: Hash,
+        /// What the answer is to rest on.
+        durability: Durability,
     },
     /// The push was committed. Answered with `Result<u16, Refusal>`, the number of
     /// its parts here, once they lie where readers find them. Again is the same.

@@ -3,6 +3,7 @@
 use super::super::parts_log::{PartId, Place};
 use super::boot::{Boot, Step};
 use super::call::{Call, Refusal};
+use super::group::Group;
 use super::shelf::Shelf;
 use super::steps::{Growing, Then, Work};
 use crate::component::{Context, DiskDone, Input, Inspection, Manifest, NetComponent, ReplyTo, Role, Token};
@@ -30,6 +31,13 @@ impl Event for Recovered {
     const NAME: &'static str = "ring_holder.recovered";
 }
 
+/// The component's timers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timer {
+    /// What was only written is synced.
+    Group,
+}
+
 /// A planted bug, that tests must catch.
 #[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +50,8 @@ pub enum Mutant {
     LogUnsynced,
     /// The directory is not synced.
     NoDirectorySync,
+    /// What is to be synced soon is never.
+    GroupForgotten,
     /// The older content does not make way.
     Overwrites,
 }
@@ -63,6 +73,8 @@ pub struct Holder {
     pub(super) records: Vec<u8>,
     pub(super) waiting: Vec<Work>,
     pub(super) syncing: bool,
+    /// What was acknowledged once it was written, and is to be synced soon.
+    pub(super) group: Group,
 }
 
 pub(super) type Cx<'a, 'b> = &'a mut Context<'b, Holder>;
@@ -109,7 +121,7 @@ impl Holder {
         match call {
             Call::Prepare { id, name, cuts, role } => self.prepare(id, Growing::new(name, cuts, id.part, role), to, cx),
             Call::Write { id, offset, bytes } => self.write(id, offset, bytes, to, cx),
-            Call::Seal { id, digest } => self.seal(id, digest, to, cx),
+            Call::Seal { id, digest, durability } => self.seal(id, digest, durability, to, cx),
             Call::Commit(manifest) => self.commit(*manifest, to),
             Call::Abort(push) => self.abort(push, to, cx),
             Call::Retire(push) => self.retire(push, to, cx),
@@ -145,7 +157,7 @@ fn refuse(call: &Call, refusal: Refusal, to: ReplyTo, cx: Cx<'_, '_>) {
 impl NetComponent for Holder {
     type Message = ();
     type Call = Call;
-    type Timer = ();
+    type Timer = Timer;
     type Job = Infallible;
     type Done = Infallible;
 
@@ -171,12 +183,14 @@ impl NetComponent for Holder {
             Input::Call { call, reply_to } => self.call(call, reply_to, cx),
             Input::Disk { result, .. } if !self.serves => self.booting(result, cx)?,
             Input::Disk { token, result } => self.done(token, result, cx)?,
+            Input::Timer(Timer::Group) => self.sync_group(cx),
             _ => {}
         }
         Ok(())
     }
 
     fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
+        self.append_written(cx);
         self.write_log(cx);
         Ok(())
     }

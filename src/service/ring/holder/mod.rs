@@ -16,10 +16,11 @@
 //! | Prepare | room for the bytes | there is room |
 //! | Write | written, hashed | more may come |
 //! | Seal | length and digest compared; file synced, renamed, directory synced; record synced | the part survives a crash |
+//! | Seal, less durably | compared, renamed, record written; synced with others' within 100 ms, or when the system likes | the part survives the process |
 //! | Commit | record synced; the older content to `old/`, directories synced; the part to its place, directories synced | readers find it |
 //! | Abort, Purge | removed | it is gone |
 //!
-//! **Guarantee.** What [`Call::Seal`] acknowledged is there, whole, after every
+//! **Guarantee.** What [`Call::Seal`] acknowledged strictly is there, whole, after every
 //! crash, as far as the disk does what [`DiskOp`](crate::component::DiskOp) promises. A part is never seen under
 //! a file's name before its push was committed. What a crash left half done is
 //! finished when the next life begins; doing it twice is doing it once.
@@ -43,6 +44,7 @@
 mod boot;
 mod call;
 mod component;
+mod group;
 mod shelf;
 mod steps;
 

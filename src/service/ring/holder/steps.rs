@@ -1,6 +1,7 @@
 //! What a holder does, step by step.
 
 use super::super::cuts::{BLOCK_BYTES, Cuts};
+use super::super::durability::Durability;
 use super::super::manifest::{Manifest, PushId};
 use super::super::name::Name;
 use super::super::parts_log::{PartId, Place, Record};
@@ -12,6 +13,7 @@ use super::shelf::{LOG, Part, QUARANTINE, STAGE, Shelf, growing};
 use crate::component::{DiskDone, DiskOp, ReplyTo, Token};
 use crate::error::Fault;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 
 /// Most parts that are written at once; more are refused as busy.
@@ -39,20 +41,32 @@ pub(super) enum Then {
     Nothing,
     /// Room was made or bytes were written; an error refuses the part.
     Grown(PartId, ReplyTo),
-    /// The file and its name are durable.
-    Durable(PartId, Box<Part>, ReplyTo),
+    /// The file has its name, and both are durable where they are to be.
+    Named(Sealed),
     /// The log was synced.
     Logged(Vec<Work>),
-    /// Renames, of a commit or a retirement, are durable.
-    Answer(Answer, ReplyTo),
+    /// Renames, of commits or retirements, are durable.
+    Answer(Vec<(Answer, ReplyTo)>),
     Read(ReplyTo),
     /// A block was read, to be compared.
     Scrub(PartId, u64, ReplyTo),
+    /// Records were written, and no sync is waited for.
+    Written(Vec<Sealed>),
+    /// A part that was only written is synced. One that was taken away meanwhile is none.
+    Synced,
+}
+
+/// A part that was called whole.
+pub(super) struct Sealed {
+    pub(super) id: PartId,
+    part: Box<Part>,
+    pub(super) durability: Durability,
+    to: ReplyTo,
 }
 
 /// What waits for the log.
 pub(super) enum Work {
-    Staged(PartId, Box<Part>, ReplyTo),
+    Staged(Sealed),
     Settle(Vec<PartId>, Answer, ReplyTo),
 }
 
@@ -98,7 +112,7 @@ impl Holder {
         self.work.insert(token, Then::Grown(id, to));
     }
 
-    pub(super) fn seal(&mut self, id: PartId, digest: Hash, to: ReplyTo, cx: Cx<'_, '_>) {
+    pub(super) fn seal(&mut self, id: PartId, digest: Hash, durability: Durability, to: ReplyTo, cx: Cx<'_, '_>) {
         let Some(part) = self.growing.get_mut(&id).filter(|part| !part.sealed) else {
             return cx.reply(to, Asked::Err(Refusal::Unknown));
         };
@@ -117,7 +131,10 @@ impl Holder {
         if self.has(Mutant::AckBeforeSync) {
             cx.reply(to, Asked::Ok(()));
         }
-        self.must(DiskOp::Sync { name: from.clone() }, cx);
+        let strict = durability == Durability::Strict;
+        if strict {
+            self.must(DiskOp::Sync { name: from.clone() }, cx);
+        }
         if let Some(bad) = self.shelf.parts.get(&id).filter(|bad| bad.place == Place::Quarantine) {
             // under this name the next life would take it for the part
             let from = bad.file(id, Place::Quarantine);
@@ -125,13 +142,15 @@ impl Holder {
             self.must(DiskOp::Rename { from, to: aside }, cx);
             self.must(DiskOp::SyncDir { name: QUARANTINE.into() }, cx);
         }
-        self.must(DiskOp::Rename { from, to: file.clone() }, cx);
-        let last = match self.has(Mutant::NoDirectorySync) {
-            true => DiskOp::Sync { name: file },
-            false => DiskOp::SyncDir { name: STAGE.into() },
-        };
-        let token = cx.disk(last);
-        self.work.insert(token, Then::Durable(id, Box::new(part), to));
+        let mut named = cx.disk(DiskOp::Rename { from, to: file.clone() });
+        if strict {
+            self.work.insert(named, Then::Nothing);
+            named = cx.disk(match self.has(Mutant::NoDirectorySync) {
+                true => DiskOp::Sync { name: file },
+                false => DiskOp::SyncDir { name: STAGE.into() },
+            });
+        }
+        self.work.insert(named, Then::Named(Sealed { id, part: Box::new(part), durability, to }));
     }
 
     /// What was written of the part goes.
@@ -282,7 +301,7 @@ impl Holder {
     // --- the disk ---
 
     /// An operation whose error ends the life.
-    fn must(&mut self, op: DiskOp, cx: Cx<'_, '_>) {
+    pub(super) fn must(&mut self, op: DiskOp, cx: Cx<'_, '_>) {
         self.work.insert(cx.disk(op), Then::Nothing);
     }
 
@@ -327,19 +346,30 @@ impl Holder {
                 cx.reply(to, answer);
             }
             Then::Nothing => _ = result.map_err(broken)?,
-            Then::Durable(id, part, to) => {
+            Then::Named(sealed) => {
                 result.map_err(broken)?;
-                self.log(&Shelf::staged(id, &part));
-                self.waiting.push(Work::Staged(id, part, to));
+                self.log(&Shelf::staged(sealed.id, &sealed.part));
+                match sealed.durability {
+                    Durability::Strict => self.waiting.push(Work::Staged(sealed)),
+                    Durability::Group | Durability::None => self.group.written.push(sealed),
+                }
             }
+            Then::Written(all) => {
+                result.map_err(broken)?;
+                all.into_iter().for_each(|sealed| self.staged(sealed, cx));
+            }
+            Then::Synced => match result {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => _ = other.map_err(broken)?,
+            },
             Then::Logged(waiting) => {
                 result.map_err(broken)?;
                 self.syncing = false;
-                waiting.into_iter().for_each(|work| self.logged(work, cx));
+                self.logged(waiting, cx);
             }
-            Then::Answer(answer, to) => {
+            Then::Answer(answers) => {
                 result.map_err(broken)?;
-                reply(answer, to, cx);
+                answers.into_iter().for_each(|(answer, to)| reply(answer, to, cx));
             }
             Then::Read(to) => match result {
                 Ok(DiskDone::Read(bytes)) => cx.reply(to, Ok::<_, Refusal>(bytes)),
@@ -361,30 +391,45 @@ impl Holder {
         Ok(())
     }
 
-    /// What waited for the log goes on.
-    fn logged(&mut self, work: Work, cx: Cx<'_, '_>) {
-        match work {
-            Work::Staged(id, part, to) => {
-                if self.growing.remove(&id).is_none() {
-                    // aborted meanwhile
-                    self.must(DiskOp::Remove { name: part.file(id, Place::Stage) }, cx);
-                    self.log(&[Record::Removed(id)]);
-                    return cx.reply(to, Asked::Err(Refusal::Unknown));
+    /// A part is as durable as it was asked to be.
+    fn staged(&mut self, sealed: Sealed, cx: Cx<'_, '_>) {
+        let Sealed { id, part, durability, to } = sealed;
+        if self.growing.remove(&id).is_none() {
+            // aborted meanwhile
+            self.must(DiskOp::Remove { name: part.file(id, Place::Stage) }, cx);
+            self.log(&[Record::Removed(id)]);
+            return cx.reply(to, Asked::Err(Refusal::Unknown));
+        }
+        self.shelf.quarantined.remove(&id);
+        self.shelf.parts.insert(id, *part);
+        if durability == Durability::Group {
+            self.group_later(id, cx);
+        }
+        if !self.has(Mutant::AckBeforeSync) {
+            cx.reply(to, Asked::Ok(()));
+        }
+    }
+
+    /// What waited for the log goes on: all that changes its place with one sync of each
+    /// directory.
+    fn logged(&mut self, waiting: Vec<Work>, cx: Cx<'_, '_>) {
+        let (mut moved, mut answers) = (BTreeSet::new(), Vec::new());
+        for work in waiting {
+            match work {
+                Work::Staged(sealed) => self.staged(sealed, cx),
+                Work::Settle(parts, answer, to) => {
+                    moved.extend(parts);
+                    answers.push((answer, to));
                 }
-                self.shelf.quarantined.remove(&id);
-                self.shelf.parts.insert(id, *part);
-                if !self.has(Mutant::AckBeforeSync) {
-                    cx.reply(to, Asked::Ok(()));
-                }
-            }
-            Work::Settle(parts, answer, to) => {
-                let mut ops = settle(&mut self.shelf, parts);
-                let Some(last) = ops.pop() else { return reply(answer, to, cx) };
-                ops.into_iter().for_each(|op| self.must(op, cx));
-                let token = cx.disk(last);
-                self.work.insert(token, Then::Answer(answer, to));
             }
         }
+        let mut ops = settle(&mut self.shelf, moved.into_iter().collect());
+        let Some(last) = ops.pop() else {
+            return answers.into_iter().for_each(|(answer, to)| reply(answer, to, cx));
+        };
+        ops.into_iter().for_each(|op| self.must(op, cx));
+        let token = cx.disk(last);
+        self.work.insert(token, Then::Answer(answers));
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) enum Why {
     Push(ClientId, Step),
     Read(ClientId, Reads),
     Refill(Reads),
+    Move(Reads),
     Scrub(ClientId),
     Sweep(ClientId),
     Nothing,

@@ -84,7 +84,7 @@ impl Ring {
                 let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), holder::Call::Files, ALL_WITHIN);
                 self.rebuilds.insert(token, id);
             }
-            Request::Rebalance(_) => self.answer(id, error("this node moves nothing by itself yet"), cx),
+            Request::Rebalance(rate) => self.rebalance(id, rate, 0, cx),
             other => self.answer(id, error(&format!("{other} is not taken here")), cx),
         }
     }

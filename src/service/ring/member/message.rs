@@ -14,6 +14,7 @@
 //! deadline passes. Whoever asks bounds how much is under way.
 
 use super::super::cuts::Cuts;
+use super::super::durability::Durability;
 use super::super::holder::{self, Held, Refusal, Scrubbed};
 use super::super::manifest::PushId;
 use super::super::name::Name;
@@ -52,6 +53,7 @@ pub enum Ask {
     Seal {
         id: PartId,
         digest: Hash,
+        durability: Durability,
     },
     Has(PartId),
     Read {
@@ -107,7 +109,7 @@ impl Ask {
         Some(match self {
             Ask::Prepare { id, name, cuts, role, .. } => holder::Call::Prepare { id, name, cuts, role },
             Ask::Write { id, offset } => holder::Call::Write { id, offset, bytes },
-            Ask::Seal { id, digest } => holder::Call::Seal { id, digest },
+            Ask::Seal { id, digest, durability } => holder::Call::Seal { id, digest, durability },
             Ask::Has(id) => holder::Call::Has(id),
             Ask::Read { id, offset, bytes } => holder::Call::Read { id, offset, bytes },
             Ask::Scrub(id) => holder::Call::Scrub(id),

@@ -119,7 +119,7 @@ fn pull(
                 _ => pull.has(part, node, ring.held(part, node)),
             }
         }
-        while let Some(fetch) = pull.wants() {
+        while let Some(fetch) = pull.wants(AHEAD_MAX) {
             fetches.push(fetch);
             assert!(fetches.len() <= AHEAD_MAX * 2, "bounded");
         }
