@@ -307,9 +307,20 @@ fn with_a_file() -> (World, Push) {
 #[test]
 fn a_flipped_bit_is_found_and_is_no_source() {
     let (mut world, push) = with_a_file();
-    let scrub = Call::Scrub(push.id);
+    let scrub = Call::Scrub { id: push.id, at_ms: 77 };
     let clean = Scrubbed { bytes: 2500, bad: None };
     assert_eq!(once::<Scrubbed>(&mut world, &scrub), Some(Ok(clean)));
+    let checked =
+        |world: &mut World| once::<Held>(world, &Call::Has(push.id)).expect("an answer").expect("is there").checked_ms;
+    assert_eq!(checked(&mut world), Some(77));
+    for _ in 0..2 {
+        // the second life reads what the first one wrote anew
+        world.run_for(millis(100));
+        world.crash(NODE);
+        world.restart(NODE, true);
+        world.run_for(millis(300));
+        assert_eq!(checked(&mut world), Some(77), "it is known after a fall");
+    }
     let file = push.manifest.name.part_file(push.id.part, 2);
     let directory = if push.role == Place::Content { "content" } else { "backup" };
     assert!(world.flip_bit(NODE, kind(), &format!("{directory}/{file}"), 777));
@@ -339,6 +350,42 @@ fn a_full_disk_refuses_and_serves_on() {
     judge(&mut world, std::slice::from_ref(&push)).expect("is still there");
     world.set_disk_space(NODE, None);
     assert_eq!(write(&mut world, &next, false), Ok(true), "there is room again");
+}
+
+#[test]
+fn a_full_disk_can_be_emptied() {
+    for ballast in [8000, 0] {
+        let mut world = World::new(1);
+        let holder = Factory::new(move || Holder::with_ballast(ballast));
+        world.add_node("alpha", Stack { factories: vec![holder] });
+        world.run_for(millis(200));
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut drawn = |number, bytes: usize| loop {
+            let push = Push::draw(&mut rng, number);
+            if push.bytes.len() == bytes {
+                return push;
+            }
+        };
+        let (there, large, small) = (drawn(1, 2500), drawn(2, 10_000), drawn(3, 50));
+        assert_eq!(write(&mut world, &there, false), Ok(true));
+        assert_eq!(once::<u16>(&mut world, &Call::Commit(Box::new(there.manifest.clone()))), Some(Ok(1)));
+        // less than it holds
+        world.set_disk_space(NODE, Some(if ballast > 0 { 9500 } else { 100 }));
+        let prepare = |push: &Push| {
+            let Push { id, manifest, role, .. } = push.clone();
+            Call::Prepare { id, name: manifest.name, cuts: manifest.cuts, role }
+        };
+        assert_eq!(once::<()>(&mut world, &prepare(&large)), Some(Err(Refusal::Full)));
+        assert_eq!(once::<()>(&mut world, &prepare(&small)), Some(Err(Refusal::Full)), "what is free is for deletions");
+        let retired = once::<()>(&mut world, &Call::Retire(there.id.push));
+        if ballast == 0 {
+            assert_ne!(retired, Some(Ok(())), "without room nothing goes on, which is what the ballast is for");
+            continue;
+        }
+        assert_eq!(retired, Some(Ok(())));
+        assert_eq!(once::<()>(&mut world, &Call::Purge(there.id.push)), Some(Ok(())));
+        assert_eq!(write(&mut world, &small, false), Ok(true), "there is room again");
+    }
 }
 
 #[test]

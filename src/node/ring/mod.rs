@@ -15,6 +15,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+/// Kept free on the disk, for deletions when it is full.
+#[cfg(feature = "ring")]
+const BALLAST_BYTES: u64 = 16 << 20;
+
 /// What was asked of the store.
 #[derive(Clone)]
 pub(in crate::node) struct Asked {
@@ -55,7 +59,7 @@ impl Node {
     /// names that all nodes of the ring know. Clients speak its text protocol on the
     /// node's port; `netcat` is one. It stands on the replicated log, which comes with
     /// it, in the directory `dir` as [`Node::has_replicated_log`] says, where `content/`
-    /// and `backup/` hold the parts. The same on all voters. Needs the crate's feature
+    /// and `backup/` hold the parts, and `ballast` keeps 16 MiB for deletions on a full disk. The same on all voters. Needs the crate's feature
     /// `ring`, which is on by default.
     ///
     /// ```
@@ -153,7 +157,7 @@ impl Asked {
             ..member::Config::default()
         };
         let ring = Factory::new(move || member::Ring::new(config.clone()));
-        vec![Part::new(Factory::new(Holder::default), call), Part::new(ring, call)]
+        vec![Part::new(Factory::new(|| Holder::with_ballast(BALLAST_BYTES)), call), Part::new(ring, call)]
     }
 }
 

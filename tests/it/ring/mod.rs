@@ -2,6 +2,7 @@
 //! and asked for things that nobody should be given.
 
 mod cluster;
+mod faults;
 
 use cluster::{Cluster, DEADLINE, content};
 use std::fs;

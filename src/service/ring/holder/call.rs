@@ -79,7 +79,12 @@ pub enum Call {
     Rot(usize),
     /// Reads a part whole and compares. Answered with `Result<Scrubbed, Refusal>`.
     /// A part that is not what it was goes into quarantine.
-    Scrub(PartId),
+    Scrub {
+        /// Which.
+        id: PartId,
+        /// When, in milliseconds since 1970: [`Held`] tells it.
+        at_ms: u64,
+    },
 }
 
 /// A whole part, in an inventory.
@@ -104,6 +109,8 @@ pub struct Held {
     pub digest: Hash,
     /// Its blocks' hashes.
     pub sums: Vec<Hash>,
+    /// When it was last read whole and was right, in milliseconds since 1970.
+    pub checked_ms: Option<u64>,
 }
 
 /// What a scrub found.

@@ -49,11 +49,22 @@ pub(super) enum Then {
     Answer(Vec<(Answer, ReplyTo)>),
     Read(ReplyTo),
     /// A block was read, to be compared.
-    Scrub(PartId, u64, ReplyTo),
+    Scrub(Scrubbing),
+    /// Room is kept again, or there is none.
+    Ballast,
     /// Records were written, and no sync is waited for.
     Written(Vec<Sealed>),
     /// A part that was only written is synced. One that was taken away meanwhile is none.
     Synced,
+}
+
+/// A part that is read whole.
+pub(super) struct Scrubbing {
+    id: PartId,
+    /// The block that is read.
+    block: u64,
+    at_ms: u64,
+    to: ReplyTo,
 }
 
 /// A part that was called whole.
@@ -91,6 +102,9 @@ impl Holder {
             let why = "a directory lies in the part's place: move it away, and start the node again";
             return cx.reply(to, Asked::Err(Refusal::Disk(why.into())));
         }
+        if self.ballast.is_gone() {
+            return cx.reply(to, Asked::Err(Refusal::Full));
+        }
         if self.growing.len() >= GROWING_MAX {
             return cx.reply(to, Asked::Err(Refusal::Busy));
         }
@@ -126,7 +140,7 @@ impl Holder {
             let refusal = if taken < bytes { Refusal::Short(taken) } else { Refusal::Wrong };
             return cx.reply(to, Asked::Err(refusal));
         }
-        let part = Part { name, parts, bytes, digest, sums, role, place: Place::Stage };
+        let part = Part { name, parts, bytes, digest, sums, role, place: Place::Stage, checked_ms: None };
         let (from, file) = (growing(id), part.file(id, Place::Stage));
         if self.has(Mutant::AckBeforeSync) {
             cx.reply(to, Asked::Ok(()));
@@ -224,14 +238,17 @@ impl Holder {
         }
         self.log(&records);
         self.waiting.push(Work::Settle(Vec::new(), Answer::Done, to));
+        if self.ballast.is_gone() {
+            self.make_ballast(cx);
+        }
     }
 
     // --- what is there ---
 
     pub(super) fn tell(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
         let held = self.shelf.parts.get(&id).map(|part| {
-            let Part { place, bytes, digest, sums, .. } = part.clone();
-            Held { place, bytes, digest, sums }
+            let Part { place, bytes, digest, sums, checked_ms, .. } = part.clone();
+            Held { place, bytes, digest, sums, checked_ms }
         });
         cx.reply(to, held.ok_or(Refusal::Unknown));
     }
@@ -258,35 +275,40 @@ impl Holder {
         cx.reply(to, true);
     }
 
-    pub(super) fn scrub(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
+    pub(super) fn scrub(&mut self, id: PartId, at_ms: u64, to: ReplyTo, cx: Cx<'_, '_>) {
         if !self.shelf.parts.contains_key(&id) || self.shelf.quarantined.contains(&id) {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
         }
-        self.scrub_block(id, 0, to, cx);
+        self.scrub_block(Scrubbing { id, block: 0, at_ms, to }, cx);
     }
 
-    fn scrub_block(&mut self, id: PartId, block: u64, to: ReplyTo, cx: Cx<'_, '_>) {
-        let Some(part) = self.shelf.parts.get(&id) else {
+    fn scrub_block(&mut self, scrubbing: Scrubbing, cx: Cx<'_, '_>) {
+        let Scrubbing { id, block, at_ms, to } = scrubbing;
+        let Some(part) = self.shelf.parts.get_mut(&id) else {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
         };
         if block >= part.sums.len() as u64 {
-            return cx.reply(to, Ok::<_, Refusal>(Scrubbed { bytes: part.bytes, bad: None }));
+            part.checked_ms = Some(at_ms);
+            let whole = Scrubbed { bytes: part.bytes, bad: None };
+            self.log(&[Record::Checked { id, at_ms }]);
+            return cx.reply(to, Ok::<_, Refusal>(whole));
         }
         let (name, offset) = (part.file(id, part.place), block * BLOCK_BYTES);
         let token = cx.disk(DiskOp::Read { name, offset, bytes: BLOCK_BYTES.min(part.bytes - offset) });
-        self.work.insert(token, Then::Scrub(id, block, to));
+        self.work.insert(token, Then::Scrub(scrubbing));
     }
 
     /// A block was read: the next one, or quarantine. Before the commit nobody
     /// knows how the file is cut, so what is staged is not scrubbed.
-    fn compare(&mut self, id: PartId, block: u64, bytes: &[u8], to: ReplyTo, cx: Cx<'_, '_>) {
+    fn compare(&mut self, scrubbing: Scrubbing, bytes: &[u8], cx: Cx<'_, '_>) {
+        let Scrubbing { id, block, to, .. } = scrubbing;
         let cuts = self.shelf.committed.get(&id.push).map(|manifest| manifest.cuts);
         let (Some(part), Some(cuts)) = (self.shelf.parts.get(&id), cuts) else {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::State(Committed::No)));
         };
         let read = block * BLOCK_BYTES + bytes.len() as u64;
         if part.sums.get(block as usize) == Some(&block_hash(block_offset(&cuts, id.part, block), bytes)) {
-            return self.scrub_block(id, block + 1, to, cx);
+            return self.scrub_block(Scrubbing { block: block + 1, ..scrubbing }, cx);
         }
         self.set_aside(id, block, read, to);
     }
@@ -343,6 +365,9 @@ impl Holder {
                 if answer.is_err() {
                     self.give_up(id, cx);
                 }
+                if answer == Err(Refusal::Full) {
+                    self.drop_ballast(cx);
+                }
                 cx.reply(to, answer);
             }
             Then::Nothing => _ = result.map_err(broken)?,
@@ -376,16 +401,17 @@ impl Holder {
                 Ok(_) => cx.reply(to, Err::<Bytes, _>(Refusal::Unknown)),
                 Err(error) => cx.reply(to, Err::<Bytes, _>(Refusal::Disk(error.to_string()))),
             },
-            Then::Scrub(id, block, to) => match result {
-                Ok(DiskDone::Read(bytes)) => self.compare(id, block, &bytes, to, cx),
-                Ok(_) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown)),
+            Then::Ballast => self.ballast_made(&result.map(drop), cx),
+            Then::Scrub(scrubbing) => match result {
+                Ok(DiskDone::Read(bytes)) => self.compare(scrubbing, &bytes, cx),
+                Ok(_) => cx.reply(scrubbing.to, Err::<Scrubbed, _>(Refusal::Unknown)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     // somebody took it away: it is to be fetched anew
-                    self.shelf.forget(id);
-                    self.log(&[Record::Removed(id)]);
-                    cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
+                    self.shelf.forget(scrubbing.id);
+                    self.log(&[Record::Removed(scrubbing.id)]);
+                    cx.reply(scrubbing.to, Err::<Scrubbed, _>(Refusal::Unknown));
                 }
-                Err(error) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
+                Err(error) => cx.reply(scrubbing.to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
             },
         }
         Ok(())

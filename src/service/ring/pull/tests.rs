@@ -80,7 +80,7 @@ impl Ring {
             Copy::Quarantined => Place::Quarantine,
             _ => Place::Content,
         };
-        Some(Held { place, bytes: listed.len() as u64, digest: part_digest(&sums), sums })
+        Some(Held { place, bytes: listed.len() as u64, digest: part_digest(&sums), sums, checked_ms: None })
     }
 
     /// Whether the part can be read.
