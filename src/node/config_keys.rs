@@ -200,6 +200,23 @@ fn http_token_file(node: Node, _: &str) -> Node {
     node
 }
 
+#[cfg(feature = "ring")]
+fn ring_durability(mut node: Node, level: &str) -> Node {
+    match level.parse() {
+        Ok(level) => node.ring_durability(level),
+        Err(problem) => {
+            let problem: String = problem;
+            node.bad(format!(".ring_durability({level:?})"), problem, "strict");
+            node
+        }
+    }
+}
+
+#[cfg(not(feature = "ring"))]
+fn ring_durability(node: Node, _: &str) -> Node {
+    node // the store that it is for is refused
+}
+
 /// One line a key: name, shape, default, comment, call.
 macro_rules! keys {
     ($($name:ident $shape:expr, $default:expr, $comment:literal, |$node:ident, $value:ident| $set:expr;)*) => {
@@ -317,6 +334,9 @@ pub(super) const KEYS: &[Key] = keys! {
     ring_exact_split Shape::Flag, Some("false"),
         "Parts are 1/n of a file to the byte. Needs 'has_ring_store'.",
         |node, value| flag(node, value, Node::ring_exact_split);
+    ring_durability Shape::Choice(&["strict", "group", "none"]), None,
+        "What an acknowledged push rests on: all copies synced, all written and synced within 100 ms, or all written; strict unless said. Needs 'has_ring_store'.",
+        |node, value| with(node, value.as_str(), ring_durability);
     ring_undo Shape::Time, None,
         "How long deleted and overwritten files can be brought back, 10 min unless said. Needs 'has_ring_store'.",
         |node, value| with(node, duration(value), Node::ring_undo);

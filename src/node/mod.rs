@@ -77,7 +77,7 @@ pub use message::{Body, Incoming, Message, MessageType, Typed};
 pub use publisher::Publisher;
 pub use receipt::{Outcome, Receipt};
 #[cfg(feature = "ring")]
-pub use ring::{Ring, RingError};
+pub use ring::{Durability, Ring, RingError};
 pub use roster::Peer;
 pub use running::{Events, MESSAGE_BYTES_MAX, Running, Whom};
 pub use services::Asked;

@@ -1,9 +1,9 @@
 //! A question to whoever answers.
 
 use super::nodes::Nodes;
-use crate::service::ring::text::Request;
 use crate::service::ring::text::answer::{NoAnswer, accepted};
 use crate::service::ring::text::reply::Code;
+use crate::service::ring::text::{Rate, Request};
 use std::io;
 use thiserror::Error;
 use tokio::time::timeout;
@@ -60,7 +60,7 @@ pub(super) fn is_harmless(request: &Request) -> bool {
             | Request::Next(_)
             | Request::Drain(_)
             | Request::Forget(_)
-            | Request::Rebalance(_)
+            | Request::Rebalance(Rate::Usual | Rate::Bytes(_) | Rate::Stop)
             | Request::Rebuild
     )
 }

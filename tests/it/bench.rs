@@ -87,3 +87,21 @@ fn what_cannot_be_measured_is_refused() {
     let output = command.args(["bench", "link", "--size", "3"]).output().expect("starts");
     assert_eq!(output.status.code(), Some(2), "a message holds its sequence number");
 }
+
+#[cfg(all(feature = "ring", feature = "http"))]
+#[test]
+fn the_ring_stands_beside_bare_processes() {
+    let figures = bench(&["ring", "--file-mib", "2", "--kills", "1"]);
+    let names: Vec<_> = figures.iter().map(|figure| figure["figure"].as_str().expect("a name")).collect();
+    let throughput = ["ring push", "ring pull", "ring push strict", "ring small group", "ring small strict"];
+    assert_eq!(names[..5], throughput);
+    assert_eq!(names[5..], ["ring memory 16 MiB", "ring memory 32 streams", "ring kill to readable"]);
+    for figure in &figures[..7] {
+        let number = |key: &str| figure[key].as_f64().unwrap_or_else(|| panic!("{key} of {figure:?} is no number"));
+        let ratio = number("value") / number("roofline");
+        assert!(ratio > 0.0 && (ratio / number("ratio") - 1.0).abs() < 1e-6, "{figure:?}");
+        assert!(number("rss_bytes_max") > 1e6 && number("nodes") == 5.0, "{figure:?}");
+    }
+    let number = |key: &str| figures[7][key].as_f64().expect("a number");
+    assert!(number("value") > 0.0 && number("redundant_ms") >= number("value"), "{:?}", figures[7]);
+}

@@ -21,7 +21,7 @@ impl Directory {
     fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let dir = std::env::temp_dir().join(format!("nodewright-ring-{}-{number}", std::process::id()));
+        let dir = std::env::temp_dir().join(format!("nodewright-cli-ring-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&dir).expect("a temporary directory");
         Directory(dir)
     }
@@ -167,7 +167,7 @@ fn what_is_stored_outlives_killed_and_stopped_nodes_and_the_end_of_all() {
     let mut up = Up::start(&ring, "5");
     let content = bytes(3_000_001, 1);
     let answer = push(&up.gateway, "a file", &content);
-    assert!(answer.contains(" copies=2\n"), "{answer}");
+    assert!(answer.ends_with(" copies=2 durability=strict\n"), "{answer}");
     let pulls = |gateway: &str| netcat(gateway, b"FILE PULL a file\n") == content;
     assert!(pulls(&up.gateway));
 
@@ -240,6 +240,11 @@ fn commands_and_http_do_what_they_say() {
     assert_eq!(json(&["topology"]).len(), 3);
     assert!(json(&["explain", "dir/ä b"]).iter().all(|copy| copy["state"] == "there"));
     assert_eq!(json(&["status"])[0]["well"], true);
+    assert_eq!(pushed["durability"], "strict");
+    assert_eq!(json(&["rebalance", "--status"])[0]["state"], "none");
+    let balanced = json(&["rebalance", "--rate", "1000000000"]).remove(0);
+    assert_eq!((balanced["state"].as_str(), balanced["moved"].as_u64()), (Some("done"), Some(0)), "{balanced}");
+    assert_eq!(json(&["rebalance", "--stop"])[0]["state"], "done", "nothing is to be stopped");
 
     // HTTP on the same port.
     let gateway = up.gateway.as_str();

@@ -71,6 +71,8 @@ mod sim_ring;
 mod sim_ring_holder;
 #[cfg(feature = "ring")]
 mod sim_ring_planted;
+#[cfg(feature = "ring")]
+mod sim_ring_rebalance;
 mod sim_schedules;
 #[cfg(feature = "replicated_log")]
 mod sim_steering;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use nodewright::component::{Factory, NetComponent, Stack};
 use nodewright::id::{Kind, Life, NodeId};
 use nodewright::service::ring::cuts::Cuts;
+use nodewright::service::ring::durability::{Durability, GROUP_WITHIN};
 use nodewright::service::ring::holder::{Call, Committed, Held, Holder, Mutant, Refusal, Scrubbed};
 use nodewright::service::ring::manifest::{Manifest, PushId, State};
 use nodewright::service::ring::name::Name;
@@ -39,6 +40,7 @@ struct Push {
     id: PartId,
     bytes: Bytes,
     role: Place,
+    durability: Durability,
     sealed: bool,
     committed: bool,
     aborted: bool,
@@ -71,7 +73,8 @@ impl Push {
         let bytes = Bytes::from(content).slice(from..from + cuts.bytes(part) as usize);
         // a node's role for a part of a file is the same in all its contents here
         let role = if part == 1 { Place::Content } else { Place::Backup };
-        Push { manifest, id: PartId { push, part }, bytes, role, sealed: false, committed: false, aborted: false }
+        let (id, durability) = (PartId { push, part }, Durability::Strict);
+        Push { manifest, id, bytes, role, durability, sealed: false, committed: false, aborted: false }
     }
 
     fn digest(&self) -> Hash {
@@ -120,7 +123,8 @@ fn write(world: &mut World, push: &Push, missing: bool) -> Result<bool, Violatio
             return Ok(false);
         }
     }
-    let sealed = once::<()>(world, &Call::Seal { id: *id, digest: push.digest() }) == Some(Ok(()));
+    let seal = Call::Seal { id: *id, digest: push.digest(), durability: push.durability };
+    let sealed = once::<()>(world, &seal) == Some(Ok(()));
     if sealed && end < bytes.len() {
         return Err(Violation::new("no wrong byte", format!("{id:?} lacks bytes and was called whole")));
     }
@@ -253,6 +257,36 @@ fn planted_bugs_are_caught() {
     }
 }
 
+/// Parts that are acknowledged at a level, and the loss of power after a while.
+fn powerless(seed: u64, durability: Durability, pause: Duration, mutant: Option<Mutant>) -> Result<(), Violation> {
+    let mut world = world(seed, mutant);
+    world.run_for(millis(200));
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut pushes: Vec<Push> = (1..=4).map(|number| Push { durability, ..Push::draw(&mut rng, number) }).collect();
+    for push in &mut pushes {
+        push.sealed = write(&mut world, push, false)?;
+        assert!(push.sealed, "nothing is in the way of it");
+    }
+    // whatever was committed stands in the synced log of the map, and is said again
+    world.run_for(pause);
+    world.crash(NODE);
+    world.restart(NODE, true);
+    world.run_for(millis(300));
+    judge(&mut world, &pushes)
+}
+
+#[test]
+fn a_group_is_durable_soon_and_what_is_strict_at_once() {
+    let soon = GROUP_WITHIN * 3;
+    for seed in 0..20 {
+        powerless(seed, Durability::Strict, Duration::ZERO, None).expect("was synced before");
+        powerless(seed, Durability::Group, soon, None).expect("was synced meanwhile");
+    }
+    let lost = |level, pause, mutant| (0..40).any(|seed| powerless(seed, level, pause, mutant).is_err());
+    assert!(lost(Durability::Group, soon, Some(Mutant::GroupForgotten)), "nobody notices that nothing is synced");
+    assert!(lost(Durability::None, soon, None), "else it is no level of its own");
+}
+
 /// A holder with one committed file of 5000 bytes.
 fn with_a_file() -> (World, Push) {
     let mut world = world(1, None);
@@ -273,9 +307,20 @@ fn with_a_file() -> (World, Push) {
 #[test]
 fn a_flipped_bit_is_found_and_is_no_source() {
     let (mut world, push) = with_a_file();
-    let scrub = Call::Scrub(push.id);
+    let scrub = Call::Scrub { id: push.id, at_ms: 77 };
     let clean = Scrubbed { bytes: 2500, bad: None };
     assert_eq!(once::<Scrubbed>(&mut world, &scrub), Some(Ok(clean)));
+    let checked =
+        |world: &mut World| once::<Held>(world, &Call::Has(push.id)).expect("an answer").expect("is there").checked_ms;
+    assert_eq!(checked(&mut world), Some(77));
+    for _ in 0..2 {
+        // the second life reads what the first one wrote anew
+        world.run_for(millis(100));
+        world.crash(NODE);
+        world.restart(NODE, true);
+        world.run_for(millis(300));
+        assert_eq!(checked(&mut world), Some(77), "it is known after a fall");
+    }
     let file = push.manifest.name.part_file(push.id.part, 2);
     let directory = if push.role == Place::Content { "content" } else { "backup" };
     assert!(world.flip_bit(NODE, kind(), &format!("{directory}/{file}"), 777));
@@ -305,6 +350,42 @@ fn a_full_disk_refuses_and_serves_on() {
     judge(&mut world, std::slice::from_ref(&push)).expect("is still there");
     world.set_disk_space(NODE, None);
     assert_eq!(write(&mut world, &next, false), Ok(true), "there is room again");
+}
+
+#[test]
+fn a_full_disk_can_be_emptied() {
+    for ballast in [8000, 0] {
+        let mut world = World::new(1);
+        let holder = Factory::new(move || Holder::with_ballast(ballast));
+        world.add_node("alpha", Stack { factories: vec![holder] });
+        world.run_for(millis(200));
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut drawn = |number, bytes: usize| loop {
+            let push = Push::draw(&mut rng, number);
+            if push.bytes.len() == bytes {
+                return push;
+            }
+        };
+        let (there, large, small) = (drawn(1, 2500), drawn(2, 10_000), drawn(3, 50));
+        assert_eq!(write(&mut world, &there, false), Ok(true));
+        assert_eq!(once::<u16>(&mut world, &Call::Commit(Box::new(there.manifest.clone()))), Some(Ok(1)));
+        // less than it holds
+        world.set_disk_space(NODE, Some(if ballast > 0 { 9500 } else { 100 }));
+        let prepare = |push: &Push| {
+            let Push { id, manifest, role, .. } = push.clone();
+            Call::Prepare { id, name: manifest.name, cuts: manifest.cuts, role }
+        };
+        assert_eq!(once::<()>(&mut world, &prepare(&large)), Some(Err(Refusal::Full)));
+        assert_eq!(once::<()>(&mut world, &prepare(&small)), Some(Err(Refusal::Full)), "what is free is for deletions");
+        let retired = once::<()>(&mut world, &Call::Retire(there.id.push));
+        if ballast == 0 {
+            assert_ne!(retired, Some(Ok(())), "without room nothing goes on, which is what the ballast is for");
+            continue;
+        }
+        assert_eq!(retired, Some(Ok(())));
+        assert_eq!(once::<()>(&mut world, &Call::Purge(there.id.push)), Some(Ok(())));
+        assert_eq!(write(&mut world, &small, false), Ok(true), "there is room again");
+    }
 }
 
 #[test]

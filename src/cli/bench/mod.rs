@@ -21,6 +21,7 @@
 //! | `stego service 2 workers` | the same by the clock, two workers | twice what one worker does |
 //! | `stego assignments` | tasks assigned by the leader of three and acknowledged, two entries of the log each | bare group commit, two of three synced |
 //! | `docs write` `docs read` `docs batch` | documents by so many clients of the node that leads, three processes | the same bare group commit, of as many bytes |
+//! | `ring ...` | files pushed to and pulled from five processes | bare processes that do the same work: see `ring` |
 //! | `sim` | simulated worlds on one core | an event queue with as many events, and nothing to do |
 //!
 //! Every message is handed to a callback by itself, which checks its sequence
@@ -40,8 +41,18 @@ mod node;
 #[cfg(feature = "replicated_log")]
 mod plain_log;
 mod plain_ping;
+#[cfg(all(feature = "ring", feature = "http"))]
+mod plain_ring;
 mod plain_stream;
+#[cfg(all(feature = "ring", feature = "http"))]
+mod ring;
+#[cfg(all(feature = "ring", feature = "http"))]
+mod ring_client;
+#[cfg(all(feature = "ring", feature = "http"))]
+mod ring_cluster;
 mod rounds;
+#[cfg(all(feature = "ring", feature = "http"))]
+mod sealed;
 mod simulator;
 #[cfg(feature = "stego")]
 mod stego;
@@ -88,6 +99,10 @@ enum What {
     /// An indexed search for one of a million documents, and what one takes in memory.
     #[cfg(feature = "http")]
     DocsFind,
+    /// Files in and out of a ring of five processes, what a node takes in memory, and from the
+    /// kill of one to the file read without it.
+    #[cfg(all(feature = "ring", feature = "http"))]
+    Ring,
     /// From the kill of a leader to the next acknowledged write.
     #[cfg(feature = "http")]
     Failover,
@@ -105,6 +120,7 @@ Examples:
   nodewright bench link --size 64
   nodewright bench uniform --nodes 4 --for 5s --json
   nodewright bench docs --clients 1,16,64 --batch 100 --json
+  nodewright bench ring --json
   nodewright bench failover
   nodewright bench sim --json")]
 pub(super) struct Args {
@@ -131,7 +147,10 @@ pub(super) struct Args {
     /// Documents of `docs-find`
     #[arg(long, default_value_t = 1_000_000)]
     documents: u64,
-    /// Leaders killed by `failover` and `failover-stego`
+    /// The file of `ring`; its large one is eight times that
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    file_mib: u64,
+    /// Leaders killed by `failover` and `failover-stego`; nodes by `ring`, at most 10
     #[arg(long, default_value_t = 20)]
     kills: usize,
     /// One JSON object a figure
@@ -163,6 +182,12 @@ enum Part {
     /// Bare group commit with the followers on these ports
     #[cfg(feature = "replicated_log")]
     LogLeader { path: std::path::PathBuf, size: usize, ports: Vec<u16> },
+    /// A bare node of a ring
+    #[cfg(all(feature = "ring", feature = "http"))]
+    Ring(plain_ring::Args),
+    /// What is bare in a gateway's place, in front of this node
+    #[cfg(all(feature = "ring", feature = "http"))]
+    RingRelay { node: u16 },
     /// A node with a document store
     #[cfg(feature = "http")]
     Docs(docs_node::Args),
@@ -183,6 +208,10 @@ pub(super) fn run_child(args: &ChildArgs) -> Result<(), Failure> {
         Part::LogLeader { path, size, ports } => plain_log::leader(path, *size, ports),
         #[cfg(feature = "http")]
         Part::Docs(args) => docs_node::run(args),
+        #[cfg(all(feature = "ring", feature = "http"))]
+        Part::Ring(args) => plain_ring::node(args.clone()),
+        #[cfg(all(feature = "ring", feature = "http"))]
+        Part::RingRelay { node } => plain_ring::relay(*node),
         Part::Node(args) => node::run(args),
     };
     done.map_err(Failure::failed)
@@ -245,6 +274,8 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
             What::DocsFind => {
                 bench.docs_find(args.size.unwrap_or(256) as usize, args.documents, terminal, args.json)?;
             }
+            #[cfg(all(feature = "ring", feature = "http"))]
+            What::Ring => bench.ring(args.file_mib << 20, args.kills.min(10), args.json, &show)?,
             #[cfg(feature = "http")]
             What::Failover => docs::failover(args.kills, terminal, args.json)?,
             #[cfg(feature = "stego_service")]

@@ -1,7 +1,7 @@
-//! The limit of a replicated log of three: bare group commit. The first process
-//! takes what its clients ask for, sends it to two others, and all write it to a
-//! preallocated file and sync; done is what two of the three have synced. No
-//! consensus, no checksum, no memory of anything.
+//! The limit of a replicated log: bare group commit. The first process takes what its
+//! clients ask for, by a question or a byte on its port, sends it to the others, and
+//! all write it to a preallocated file and sync; done is what a majority has synced.
+//! No consensus, no checksum, no memory of anything.
 
 use super::child::serve;
 use super::children::Child;
@@ -16,21 +16,27 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 const FILE_BYTES: u64 = 64 << 20;
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
-/// All three processes, and their files.
+/// All processes, and their files.
 pub(super) struct PlainLog {
-    /// Answers `clients N MS`.
+    /// Answers `clients N MS`; greets with a port, where each byte is answered by one.
     pub(super) first: Child,
-    _others: [Child; 2],
+    _others: Vec<Child>,
     dir: PathBuf,
 }
 
 impl PlainLog {
+    /// Three of them.
     pub(super) fn start(size: usize, dir: PathBuf) -> io::Result<Self> {
+        PlainLog::of(3, size, dir)
+    }
+
+    pub(super) fn of(nodes: usize, size: usize, dir: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&dir)?;
-        let path = |name: &str| dir.join(name).to_string_lossy().into_owned();
-        let others = [Child::start(["log-follower", &path("b")])?, Child::start(["log-follower", &path("c")])?];
-        let [b, c] = [&others[0].greeting, &others[1].greeting];
-        let first = Child::start(["log-leader", &path("a"), &size.to_string(), b, c])?;
+        let path = |number: usize| dir.join(number.to_string()).to_string_lossy().into_owned();
+        let others = (1..nodes).map(|number| Child::start(["log-follower".into(), path(number)]));
+        let others = others.collect::<io::Result<Vec<_>>>()?;
+        let leader = ["log-leader".into(), path(0), size.to_string()];
+        let first = Child::start(leader.into_iter().chain(others.iter().map(|other| other.greeting.clone())))?;
         Ok(PlainLog { first, _others: others, dir })
     }
 }
@@ -42,13 +48,13 @@ impl Drop for PlainLog {
 }
 
 /// A preallocated file, written round and round.
-struct Log {
+pub(super) struct Log {
     file: File,
     at: u64,
 }
 
 impl Log {
-    fn new(path: &Path) -> io::Result<Self> {
+    pub(super) fn new(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
         file.write_all_at(&vec![0; FILE_BYTES as usize], 0)?;
         file.sync_all()?;
@@ -65,7 +71,7 @@ impl Log {
     }
 }
 
-/// One of the two others: greets with its port.
+/// One of the others: greets with its port.
 pub(super) fn follower(path: &Path) -> io::Result<()> {
     let mut log = Log::new(path)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -89,15 +95,15 @@ pub(super) fn follower(path: &Path) -> io::Result<()> {
 /// The first one: answers `clients N MS`.
 pub(super) fn leader(path: &Path, size: usize, ports: &[u16]) -> io::Result<()> {
     let (asks, asked) = channel::<Sender<()>>();
-    let (acks, acked) = channel::<u64>();
+    let (acks, acked) = channel::<(usize, u64)>();
     let mut others = Vec::new();
-    for port in ports {
+    for (number, port) in ports.iter().enumerate() {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, *port))?;
         stream.set_nodelay(true)?;
         let (mut reader, acks) = (stream.try_clone()?, acks.clone());
         std::thread::spawn(move || {
             for batch in 1.. {
-                if reader.read_exact(&mut [0]).is_err() || acks.send(batch).is_err() {
+                if reader.read_exact(&mut [0]).is_err() || acks.send((number, batch)).is_err() {
                     return;
                 }
             }
@@ -106,7 +112,15 @@ pub(super) fn leader(path: &Path, size: usize, ports: &[u16]) -> io::Result<()> 
     }
     let log = Log::new(path)?;
     std::thread::spawn(move || commit(log, size, &asked, others, &acked));
-    serve("", |question| {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let (port, by_bytes) = (listener.local_addr()?.port(), asks.clone());
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let asks = by_bytes.clone();
+            std::thread::spawn(move || answer(client, &asks));
+        }
+    });
+    serve(&port.to_string(), |question| {
         measure(question, |_| {
             let asks = asks.clone();
             move || {
@@ -118,15 +132,27 @@ pub(super) fn leader(path: &Path, size: usize, ports: &[u16]) -> io::Result<()> 
     })
 }
 
+fn answer(mut client: TcpStream, asks: &Sender<Sender<()>>) -> io::Result<()> {
+    client.set_nodelay(true)?;
+    loop {
+        client.read_exact(&mut [0])?;
+        let (done, dones) = channel();
+        asks.send(done).map_err(io::Error::other)?;
+        dones.recv().map_err(io::Error::other)?;
+        client.write_all(&[1])?;
+    }
+}
+
 /// What was asked for during one sync joins the next.
-fn commit(
+pub(super) fn commit(
     mut log: Log,
     size: usize,
     asked: &Receiver<Sender<()>>,
     mut others: Vec<TcpStream>,
-    acked: &Receiver<u64>,
+    acked: &Receiver<(usize, u64)>,
 ) -> io::Result<()> {
-    let mut newest = 0;
+    // this one is of the majority too
+    let (mut synced, needed) = (vec![0; others.len()], others.len().div_ceil(2));
     for number in 1.. {
         let Ok(first) = asked.recv() else { break };
         let mut waiting = vec![first];
@@ -141,8 +167,9 @@ fn commit(
             other.write_all(&batch)?;
         }
         log.append(&batch[4..])?;
-        while newest < number {
-            newest = acked.recv().map_err(io::Error::other)?.max(newest);
+        while synced.iter().filter(|batch| **batch >= number).count() < needed {
+            let (other, batch) = acked.recv().map_err(io::Error::other)?;
+            synced[other] = batch;
         }
         for done in waiting {
             let _ = done.send(());

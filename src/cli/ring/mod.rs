@@ -8,6 +8,7 @@
 //! | `push` `pull` | files in and out, verified; a pull that was cut goes on |
 //! | `files` | list, rm, undo, stat, explain |
 //! | `nodes` | heal, scrub, what-if, drain, forget, rebuild, topology |
+//! | `rebalance` | files to nodes that came later |
 //! | `status` | the ring as a picture |
 //!
 //! All but the processes themselves are clients of the text protocol, of a node or of a
@@ -21,6 +22,7 @@ mod nodes;
 pub(super) mod original;
 mod pull;
 mod push;
+mod rebalance;
 mod serve;
 mod status;
 mod talk;
@@ -72,6 +74,7 @@ enum What {
     Drain(nodes::DrainArgs),
     Forget(nodes::ForgetArgs),
     Rebuild(nodes::RebuildArgs),
+    Rebalance(rebalance::Args),
 }
 
 /// Runs the subcommand.
@@ -97,5 +100,6 @@ pub(crate) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         What::Drain(args) => nodes::drain(args, terminal),
         What::Forget(args) => nodes::forget(args, terminal),
         What::Rebuild(args) => nodes::rebuild(args, terminal),
+        What::Rebalance(args) => rebalance::run(args, terminal),
     }
 }

@@ -4,6 +4,7 @@ use super::{serve, up};
 use crate::cli::Failure;
 use crate::cli::terminal::Terminal;
 use crate::cli::values::duration;
+use crate::service::ring::durability::Durability;
 use clap::Parser;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -67,6 +68,7 @@ pub(crate) fn set_network(args: &SetNetworkArgs, terminal: &Terminal) -> Result<
         replicas: 2,
         min_part: 0,
         exact_split: true,
+        durability: Durability::Strict,
         wait_time: args.wait_time,
         host: args.host,
         token_file: args.token_file.clone(),

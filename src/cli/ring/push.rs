@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 /// Store files
 #[derive(clap::Args)]
 #[command(after_help = "\
-It is stored when the command says so: all copies are on disks, and a majority of the nodes has agreed. What the
+It is stored when the command says so: all copies are on disks (as durably as the answer names), and a majority of the
+nodes has agreed. What the
 ring has is compared with what was read here (BLAKE3, as b3sum prints it).
 
 Examples:
@@ -77,14 +78,15 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
     for (path, name) in files {
         let (input, size) = opened(path, args.size)?;
         let pushed = target.well(push(&target, input, size, &name, args.if_version))?;
-        let Pushed { size, root, version, copies } = pushed;
+        let Pushed { size, root, version, copies, durability } = pushed;
         if args.at.json {
-            terminal.json(
-                &json!({ "name": name.as_str(), "size": size, "root": root, "version": version, "copies": copies }),
-            );
+            terminal.json(&json!({
+                "name": name.as_str(), "size": size, "root": root, "version": version, "copies": copies,
+                "durability": durability.name(),
+            }));
         } else {
             let copies = if copies == 1 { "1 copy".into() } else { format!("{copies} copies") };
-            terminal.line(&format!("{name} stored: {size} bytes, version {version}, {copies}, {root}"));
+            terminal.line(&format!("{name} stored: {size} bytes, version {version}, {copies}, {durability}, {root}"));
         }
     }
     Ok(())

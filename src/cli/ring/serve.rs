@@ -5,6 +5,7 @@ use crate::cli::serving::{Up, listens, serve};
 use crate::cli::terminal::Terminal;
 use crate::cli::values::duration;
 use crate::node::Node;
+use crate::service::ring::durability::Durability;
 use serde_json::json;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,6 +43,10 @@ pub(super) struct Args {
     /// Cut files into parts of equal length, to the byte
     #[arg(long)]
     exact_split: bool,
+    /// What an acknowledged push rests on: strict, all copies synced; group, all written, and synced together within
+    /// 100 ms; none, all written
+    #[arg(long, value_name = "LEVEL", default_value = "strict")]
+    durability: Durability,
     /// How long deleted and overwritten files can be brought back
     #[arg(long, value_parser = duration, default_value = "10m")]
     undo: Duration,
@@ -73,6 +78,7 @@ pub(super) fn run(args: &Args, terminal: &Terminal) -> Result<(), Failure> {
         .has_phi_detector(8.0, args.wait_time)
         .ring_copies(args.replicas)
         .ring_min_part(args.min_part)
+        .ring_durability(args.durability)
         .ring_undo(args.undo);
     node = if args.join.is_empty() { node.has_peers(&args.peers) } else { node.joins(&args.join) };
     if args.exact_split {

@@ -16,6 +16,7 @@ use crate::cli::Failure;
 use crate::cli::supervise::{self, Respawn, Supervised, keep};
 use crate::cli::terminal::{Paint, Terminal};
 use crate::cli::values::{duration, show};
+use crate::service::ring::durability::Durability;
 use crate::service::ring::netmap::{Netmap, Status};
 use crate::service::ring::text::{Listing, Request};
 use crate::transport::keys::ClusterSecret;
@@ -74,6 +75,10 @@ pub(super) struct Args {
     /// Cut files into parts of equal length, to the byte
     #[arg(long)]
     pub(super) exact_split: bool,
+    /// What an acknowledged push rests on: strict, all copies synced; group, all written, and synced together within
+    /// 100 ms; none, all written
+    #[arg(long, value_name = "LEVEL", default_value = "strict")]
+    pub(super) durability: Durability,
     /// Period of the nodes' heartbeats
     #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
     pub(super) wait_time: Duration,
@@ -212,7 +217,7 @@ impl Ring<'_> {
         command
             .args(["ring", "serve", "--supervised", "--json", "--listen", &member.address.to_string()])
             .args(["--peers", &peers.join(","), "--replicas", &args.replicas.to_string()])
-            .args(["--min-part", &args.min_part.to_string()])
+            .args(["--min-part", &args.min_part.to_string(), "--durability", args.durability.name()])
             .args(["--wait-time", &format!("{}ms", args.wait_time.as_millis())])
             .arg("--dir")
             .arg(args.dir.join(&port))

@@ -4,6 +4,8 @@
 mod handle;
 
 #[cfg(feature = "ring")]
+pub use crate::service::ring::durability::Durability;
+#[cfg(feature = "ring")]
 pub use handle::{Ring, RingError};
 
 use super::builder::Node;
@@ -12,6 +14,10 @@ use crate::service::ring::member;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+/// Kept free on the disk, for deletions when it is full.
+#[cfg(feature = "ring")]
+const BALLAST_BYTES: u64 = 16 << 20;
 
 /// What was asked of the store.
 #[derive(Clone)]
@@ -25,6 +31,8 @@ pub(in crate::node) struct Asked {
     copies: u8,
     min_part: u64,
     exact: bool,
+    #[cfg(feature = "ring")]
+    durability: Durability,
     undo: Duration,
     token: Option<Arc<str>>,
 }
@@ -38,6 +46,8 @@ impl Default for Asked {
             copies: 2,
             min_part: 0,
             exact: false,
+            #[cfg(feature = "ring")]
+            durability: Durability::Strict,
             undo: Duration::from_secs(600),
             token: None,
         }
@@ -49,7 +59,7 @@ impl Node {
     /// names that all nodes of the ring know. Clients speak its text protocol on the
     /// node's port; `netcat` is one. It stands on the replicated log, which comes with
     /// it, in the directory `dir` as [`Node::has_replicated_log`] says, where `content/`
-    /// and `backup/` hold the parts. The same on all voters. Needs the crate's feature
+    /// and `backup/` hold the parts, and `ballast` keeps 16 MiB for deletions on a full disk. The same on all voters. Needs the crate's feature
     /// `ring`, which is on by default.
     ///
     /// ```
@@ -93,6 +103,15 @@ impl Node {
         self
     }
 
+    /// What an acknowledged push rests on: [`Durability::Strict`] unless said, all
+    /// copies synced. The receipt names it.
+    #[cfg(feature = "ring")]
+    pub fn ring_durability(mut self, level: Durability) -> Self {
+        self.ring.knobs.push(format!(".ring_durability(Durability::{level:?})"));
+        self.ring.durability = level;
+        self
+    }
+
     /// How long deleted and overwritten contents can be brought back: 10 min unless
     /// said.
     pub fn ring_undo(mut self, undo: Duration) -> Self {
@@ -132,12 +151,13 @@ impl Asked {
             copies: self.copies,
             min_part: self.min_part,
             exact: self.exact,
+            durability: self.durability,
             undo: self.undo,
             token: self.token.clone(),
             ..member::Config::default()
         };
         let ring = Factory::new(move || member::Ring::new(config.clone()));
-        vec![Part::new(Factory::new(Holder::default), call), Part::new(ring, call)]
+        vec![Part::new(Factory::new(|| Holder::with_ballast(BALLAST_BYTES)), call), Part::new(ring, call)]
     }
 }
 

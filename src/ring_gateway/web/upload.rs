@@ -62,8 +62,11 @@ async fn store(shared: &Arc<Shared>, name: Name, headers: &HeaderMap, body: &mut
             trouble => trouble.into(),
         }
     })?;
-    let Pushed { size, root, version, copies } = pushed;
-    let told = json!({ "name": name.as_str(), "size": size, "root": root, "version": version, "copies": copies });
+    let Pushed { size, root, version, copies, durability } = pushed;
+    let told = json!({
+        "name": name.as_str(), "size": size, "root": root, "version": version, "copies": copies,
+        "durability": durability.name(),
+    });
     let mut response = json(if version == 1 { StatusCode::CREATED } else { StatusCode::OK }, &told);
     if let Ok(tag) = tag(&root).parse() {
         response.headers_mut().insert(header::ETAG, tag);

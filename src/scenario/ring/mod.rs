@@ -38,7 +38,7 @@ struct OfFiles;
 
 const CRASHING: &[FaultClass] = &[FaultClass::Crash];
 
-const GOALS: [Goal; 10] = [
+const GOALS: [Goal; 11] = [
     Goal { what: "log_leader", by: &[] },
     Goal { what: "pushes acknowledged", by: &[] },
     Goal { what: "pushes refused", by: &[FaultClass::Crash, FaultClass::Partition] },
@@ -46,6 +46,7 @@ const GOALS: [Goal; 10] = [
     Goal { what: "reads", by: &[] },
     Goal { what: "deletions", by: &[] },
     Goal { what: "brought back", by: &[] },
+    Goal { what: "files moved", by: &[] },
     Goal { what: "parts rotted", by: &[] },
     Goal { what: "disks lost", by: CRASHING },
     Goal { what: "all crashed at once", by: CRASHING },
@@ -233,7 +234,14 @@ impl<'a> Run<'a> {
                 self.world.restart(*node, true); // nodes that gave up are started again
             }
         }
+        judge::talk(&mut self.world, nodes[0], "NODE REBALANCE 50000000\n")?;
         self.run_for(millis(45_000)); // what nobody goes on with is given up
+        // nothing is to move while it is judged
+        let told = judge::talk(&mut self.world, nodes[0], "NODE REBALANCE stop\n")?;
+        let told = String::from_utf8_lossy(&told).into_owned();
+        let moved = told.split(' ').find_map(|word| word.strip_prefix("moved=")?.parse().ok());
+        self.counts.insert("files moved", moved.unwrap_or(0));
+        self.run_for(millis(3000));
         Ok(())
     }
 }

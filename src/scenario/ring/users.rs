@@ -28,6 +28,7 @@ enum What {
     Delete,
     Undo,
     List,
+    Rebalance,
 }
 
 struct Asked {
@@ -85,12 +86,14 @@ impl Users {
     pub(super) fn ask_something(&mut self, world: &mut World) {
         let at = NodeIndex(world.rng().usize(0..self.nodes));
         let file = FILES[world.rng().usize(0..FILES.len())];
-        match world.rng().u32(0..12) {
+        match world.rng().u32(0..14) {
             0..=4 => self.push(world, at, file),
             5..=8 => self.say(world, at, file, What::Pull, format!("FILE GET 0 9999999999 {file}\n").into()),
             9 => self.say(world, at, file, What::Delete, format!("FILE DELETE {file}\n").into()),
             10 => self.say(world, at, file, What::Undo, format!("FILE UNDO {file}\n").into()),
-            _ => self.say(world, at, file, What::List, "FILE LIST\n".into()),
+            11 => self.say(world, at, file, What::List, "FILE LIST\n".into()),
+            12 => self.say(world, at, file, What::Rebalance, "NODE REBALANCE stop\n".into()),
+            _ => self.say(world, at, file, What::Rebalance, "NODE REBALANCE 50000000\n".into()),
         }
     }
 
@@ -133,7 +136,7 @@ impl Users {
     fn told(&mut self, asked: &Asked, answer: Answered) {
         let Ok(Ok(bytes)) = answer else {
             match asked.what {
-                What::Pull | What::List => {}
+                What::Pull | What::List | What::Rebalance => {}
                 What::Push(_) => {
                     self.counted("pushes unknown");
                     self.unsure.insert(asked.file);

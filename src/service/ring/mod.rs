@@ -2,8 +2,9 @@
 //! its backups, whatever joins or leaves later.
 //!
 //! **Guarantee.** What was acknowledged is synced in all the copies that the
-//! acknowledgement names, and decided by a majority of the voters: no crash of any
-//! number of nodes loses it, as far as their disks keep what they synced. It is read
+//! acknowledgement names (or, where less was asked for, [written](durability)), and
+//! decided by a majority of the voters: no crash of any number of nodes loses it, as
+//! far as their disks keep what they synced. It is read
 //! as long as one holder of each part answers. A byte that is read is a byte that was
 //! pushed, or the connection is cut. What was not acknowledged is there whole, or not
 //! at all. Without a majority files are read and none is taken.
@@ -65,6 +66,7 @@
 //! | which names are taken, what stands for one on disks and in the map | [`name`] |
 //! | where a file is cut | [`cuts`] |
 //! | what vouches for a block, a part, the whole | [`sums`] |
+//! | what an acknowledgement rests on | [`durability`] |
 //! | who holds a part | [`placement`] |
 //! | what the ring knows of a file | [`manifest`] |
 //! | how pushes, deletions and undoings are decided in the map | [`decide`] |
@@ -79,6 +81,7 @@
 
 pub mod cuts;
 pub mod decide;
+pub mod durability;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 pub mod holder;

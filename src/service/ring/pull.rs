@@ -195,14 +195,15 @@ impl Pull {
         (!open).then_some(Ok(()))
     }
 
-    /// The next block to be read, once the plan stands and while there is room.
-    pub fn wants(&mut self) -> Option<Fetch> {
+    /// The next block to be read, once the plan stands and while there is room: for as
+    /// many blocks as `ahead` says, at most [`AHEAD_MAX`].
+    pub fn wants(&mut self, ahead: usize) -> Option<Fetch> {
         // a part that is lost later says so when it is its turn
         self.stands |= matches!(self.plan(), Some(Ok(())));
         if !self.stands {
             return None;
         }
-        while self.ahead.len() < AHEAD_MAX
+        while self.ahead.len() < ahead.clamp(1, AHEAD_MAX)
             && let Some(piece) = self.pieces.pop_front()
         {
             self.ahead.push_back(Slot { piece, asked: None, bytes: None });

@@ -17,6 +17,8 @@ pub(crate) struct Cluster {
     ports: Vec<Port>,
     nodes: Vec<Option<Child>>,
     more: Vec<String>,
+    /// So many began the ring; the others joined it.
+    first: usize,
 }
 
 impl Drop for Cluster {
@@ -33,7 +35,7 @@ impl Cluster {
         let dir = std::env::temp_dir().join(format!("nodewright-ring-{}-{number}", std::process::id()));
         let ports: Vec<Port> = (0..nodes).map(|_| Port::keep()).collect();
         let more = more.iter().map(ToString::to_string).collect();
-        let mut cluster = Cluster { dir, ports, nodes: (0..nodes).map(|_| None).collect(), more };
+        let mut cluster = Cluster { dir, ports, nodes: (0..nodes).map(|_| None).collect(), more, first: nodes };
         (0..nodes).for_each(|node| cluster.spawn(node));
         cluster
     }
@@ -51,10 +53,14 @@ impl Cluster {
     }
 
     pub(crate) fn command(&self, node: usize, dir: &Path) -> Command {
-        let peers: Vec<String> = self.ports.iter().map(|port| port.address.to_string()).collect();
+        let peers: Vec<String> = self.ports[..self.first].iter().map(|port| port.address.to_string()).collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_nodewright"));
         command.args(["ring", "serve", "--json", "--supervised", "--listen", &self.address(node).to_string()]);
-        command.arg("--dir").arg(dir).args(["--peers", &peers.join(",")]).args(&self.more);
+        command
+            .arg("--dir")
+            .arg(dir)
+            .args([if node < self.first { "--peers" } else { "--join" }, &peers.join(",")])
+            .args(&self.more);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command
     }
@@ -67,6 +73,15 @@ impl Cluster {
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         let up: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(up["event"], "up");
+    }
+
+    /// One more, which joins.
+    pub(crate) fn join(&mut self) -> usize {
+        self.ports.push(Port::keep());
+        self.nodes.push(None);
+        let node = self.nodes.len() - 1;
+        self.spawn(node);
+        node
     }
 
     /// As `kill -9` does.

@@ -2,6 +2,7 @@
 //! and asked for things that nobody should be given.
 
 mod cluster;
+mod faults;
 
 use cluster::{Cluster, DEADLINE, content};
 use std::fs;
@@ -49,6 +50,23 @@ fn what_was_acknowledged_survives_the_kill_of_all_nodes() {
     assert!(refused.starts_with("ERR CONFLICT"), "{refused}");
     let done = ring.text(0, "FILE PUSH-IF 3 2 small\nxy");
     assert!(done.contains(" v4 copies=2"), "{done}");
+}
+
+#[test]
+fn less_durable_levels_are_named_and_outlive_processes_too() {
+    for level in ["group", "none"] {
+        let mut ring = Cluster::start(3, &["--durability", level]);
+        let content = content(5 * MIB);
+        ring.stores(0, "file", &content);
+        let receipt = ring.push(0, "small", b"abc");
+        assert!(receipt.ends_with(&format!(" copies=2 durability={level}\n")), "{receipt}");
+        (0..3).for_each(|node| ring.kill(node));
+        (0..3).for_each(|node| ring.spawn(node));
+        for node in 0..3 {
+            assert_eq!(ring.pull(node, "small"), b"abc", "{level}");
+            assert!(ring.pull(node, "file") == content, "{level}: the system has what was written");
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What may be asked of a holder, and what it answers.
 
 use super::super::cuts::Cuts;
+use super::super::durability::Durability;
 use super::super::manifest::{Manifest, PushId};
 use super::super::name::Name;
 use super::super::parts_log::{PartId, Place};
@@ -32,12 +33,14 @@ pub enum Call {
         bytes: bytes::Bytes,
     },
     /// The part is whole. Answered with `Result<(), Refusal>`: the part with this
-    /// digest is on the disk, and no crash loses it.
+    /// digest is on the disk, as durably as was asked for.
     Seal {
         /// Which.
         id: PartId,
         /// Over its blocks' hashes.
         digest: Hash,
+        /// What the answer is to rest on.
+        durability: Durability,
     },
     /// The push was committed. Answered with `Result<u16, Refusal>`, the number of
     /// its parts here, once they lie where readers find them. Again is the same.
@@ -76,7 +79,12 @@ pub enum Call {
     Rot(usize),
     /// Reads a part whole and compares. Answered with `Result<Scrubbed, Refusal>`.
     /// A part that is not what it was goes into quarantine.
-    Scrub(PartId),
+    Scrub {
+        /// Which.
+        id: PartId,
+        /// When, in milliseconds since 1970: [`Held`] tells it.
+        at_ms: u64,
+    },
 }
 
 /// A whole part, in an inventory.
@@ -101,6 +109,8 @@ pub struct Held {
     pub digest: Hash,
     /// Its blocks' hashes.
     pub sums: Vec<Hash>,
+    /// When it was last read whole and was right, in milliseconds since 1970.
+    pub checked_ms: Option<u64>,
 }
 
 /// What a scrub found.

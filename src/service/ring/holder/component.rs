@@ -1,8 +1,10 @@
 //! The component: calls come in here, disk operations go out.
 
 use super::super::parts_log::{PartId, Place};
+use super::ballast::Ballast;
 use super::boot::{Boot, Step};
 use super::call::{Call, Refusal};
+use super::group::Group;
 use super::shelf::Shelf;
 use super::steps::{Growing, Then, Work};
 use crate::component::{Context, DiskDone, Input, Inspection, Manifest, NetComponent, ReplyTo, Role, Token};
@@ -30,6 +32,15 @@ impl Event for Recovered {
     const NAME: &'static str = "ring_holder.recovered";
 }
 
+/// The component's timers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timer {
+    /// What was only written is synced.
+    Group,
+    /// Room is kept again, where there is some.
+    Ballast,
+}
+
 /// A planted bug, that tests must catch.
 #[doc(hidden)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +53,8 @@ pub enum Mutant {
     LogUnsynced,
     /// The directory is not synced.
     NoDirectorySync,
+    /// What is to be synced soon is never.
+    GroupForgotten,
     /// The older content does not make way.
     Overwrites,
 }
@@ -63,11 +76,19 @@ pub struct Holder {
     pub(super) records: Vec<u8>,
     pub(super) waiting: Vec<Work>,
     pub(super) syncing: bool,
+    /// What was acknowledged once it was written, and is to be synced soon.
+    pub(super) group: Group,
+    pub(super) ballast: Ballast,
 }
 
 pub(super) type Cx<'a, 'b> = &'a mut Context<'b, Holder>;
 
 impl Holder {
+    /// One that keeps so many bytes free, for deletions on a full disk.
+    pub fn with_ballast(bytes: u64) -> Self {
+        Holder { ballast: Ballast { bytes, ..Ballast::default() }, ..Holder::default() }
+    }
+
     /// With a planted bug.
     #[doc(hidden)]
     pub fn planted(mutant: Option<Mutant>) -> Self {
@@ -84,6 +105,9 @@ impl Holder {
             result.map_err(broken)?;
             self.settling -= 1;
             self.serves = self.settling == 0;
+            if self.serves {
+                self.make_ballast(cx);
+            }
             return Ok(());
         }
         let Some(boot) = &mut self.boot else { return Ok(()) };
@@ -97,8 +121,9 @@ impl Holder {
                 }
                 self.shelf = booted.shelf;
                 self.blocked = booted.blocked;
-                self.settling = booted.ops.len();
-                booted.ops.into_iter().for_each(|op| _ = cx.disk(op));
+                let ops: Vec<_> = self.ballast.before_boot().into_iter().chain(booted.ops).collect();
+                self.settling = ops.len();
+                ops.into_iter().for_each(|op| _ = cx.disk(op));
                 cx.publish(Recovered { parts, lost, damaged });
             }
         }
@@ -109,7 +134,7 @@ impl Holder {
         match call {
             Call::Prepare { id, name, cuts, role } => self.prepare(id, Growing::new(name, cuts, id.part, role), to, cx),
             Call::Write { id, offset, bytes } => self.write(id, offset, bytes, to, cx),
-            Call::Seal { id, digest } => self.seal(id, digest, to, cx),
+            Call::Seal { id, digest, durability } => self.seal(id, digest, durability, to, cx),
             Call::Commit(manifest) => self.commit(*manifest, to),
             Call::Abort(push) => self.abort(push, to, cx),
             Call::Retire(push) => self.retire(push, to, cx),
@@ -123,7 +148,7 @@ impl Holder {
             Call::Rot(nth) => self.rot(nth, to, cx),
             Call::Has(id) => self.tell(id, to, cx),
             Call::Read { id, offset, bytes } => self.read(id, offset, bytes, to, cx),
-            Call::Scrub(id) => self.scrub(id, to, cx),
+            Call::Scrub { id, at_ms } => self.scrub(id, at_ms, to, cx),
         }
     }
 }
@@ -137,7 +162,7 @@ fn refuse(call: &Call, refusal: Refusal, to: ReplyTo, cx: Cx<'_, '_>) {
         Call::Files => cx.reply(to, Err::<Vec<super::super::manifest::Manifest>, _>(refusal)),
         Call::Inventory => cx.reply(to, Err::<Vec<super::Stocked>, _>(refusal)),
         Call::Read { .. } => cx.reply(to, Err::<bytes::Bytes, _>(refusal)),
-        Call::Scrub(_) => cx.reply(to, Err::<super::Scrubbed, _>(refusal)),
+        Call::Scrub { .. } => cx.reply(to, Err::<super::Scrubbed, _>(refusal)),
         _ => cx.reply(to, Err::<(), _>(refusal)),
     }
 }
@@ -145,7 +170,7 @@ fn refuse(call: &Call, refusal: Refusal, to: ReplyTo, cx: Cx<'_, '_>) {
 impl NetComponent for Holder {
     type Message = ();
     type Call = Call;
-    type Timer = ();
+    type Timer = Timer;
     type Job = Infallible;
     type Done = Infallible;
 
@@ -171,12 +196,15 @@ impl NetComponent for Holder {
             Input::Call { call, reply_to } => self.call(call, reply_to, cx),
             Input::Disk { result, .. } if !self.serves => self.booting(result, cx)?,
             Input::Disk { token, result } => self.done(token, result, cx)?,
+            Input::Timer(Timer::Group) => self.sync_group(cx),
+            Input::Timer(Timer::Ballast) => self.make_ballast(cx),
             _ => {}
         }
         Ok(())
     }
 
     fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
+        self.append_written(cx);
         self.write_log(cx);
         Ok(())
     }
@@ -187,6 +215,7 @@ impl NetComponent for Holder {
             "staged",
             self.growing.len() + self.shelf.stock().iter().filter(|it| it.place == Place::Stage).count(),
         );
+        into.row("disk full", self.ballast.is_gone());
         into.row("quarantine", format!("{}", self.shelf.quarantined.len()));
     }
 }

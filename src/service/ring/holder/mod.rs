@@ -9,6 +9,7 @@
 //!   quarantine/<push>.part-002-of-003   is not what it was: never a source; `.bad`
 //!                                       behind its name once a right one is here
 //!   parts.log                           what is known of all of them
+//!   ballast                             room for deletions, while the disk is full
 //! ```
 //!
 //! | asked | done, in this order | answered |
@@ -16,16 +17,17 @@
 //! | Prepare | room for the bytes | there is room |
 //! | Write | written, hashed | more may come |
 //! | Seal | length and digest compared; file synced, renamed, directory synced; record synced | the part survives a crash |
+//! | Seal, less durably | compared, renamed, record written; synced with others' within 100 ms, or when the system likes | the part survives the process |
 //! | Commit | record synced; the older content to `old/`, directories synced; the part to its place, directories synced | readers find it |
 //! | Abort, Purge | removed | it is gone |
 //!
-//! **Guarantee.** What [`Call::Seal`] acknowledged is there, whole, after every
+//! **Guarantee.** What [`Call::Seal`] acknowledged strictly is there, whole, after every
 //! crash, as far as the disk does what [`DiskOp`](crate::component::DiskOp) promises. A part is never seen under
 //! a file's name before its push was committed. What a crash left half done is
 //! finished when the next life begins; doing it twice is doing it once.
 //!
-//! **Failures.** A disk without room refuses a part; a failed write refuses that
-//! part. A failed sync, rename or log ends the life: it is never tried again, the
+//! **Failures.** A disk without room refuses a part, and further ones until there is room
+//! for more than deletions again; a failed write refuses that part. A failed sync, rename or log ends the life: it is never tried again, the
 //! next life reads what is there.
 //!
 //! **Bounds.** In memory about 200 bytes a part, and 32 for each of its blocks;
@@ -40,9 +42,11 @@
 //! | a record, no bytes of that length | the part is lost here: said, forgotten, to be repaired from another copy |
 //! | a damaged stretch of the log | keeps what it cannot name, but for what was being written |
 
+mod ballast;
 mod boot;
 mod call;
 mod component;
+mod group;
 mod shelf;
 mod steps;
 

@@ -28,6 +28,8 @@ pub(super) struct Part {
     pub(super) role: Place,
     /// Where it lies now.
     pub(super) place: Place,
+    /// When it was last read whole and was right.
+    pub(super) checked_ms: Option<u64>,
 }
 
 impl Part {
@@ -90,7 +92,8 @@ impl Shelf {
                 let sums = self.sums.remove(&id).unwrap_or_default();
                 // a right one takes the place of one in quarantine
                 self.quarantined.remove(&id);
-                self.parts.insert(id, Part { name, parts, bytes, digest, sums, role, place: Place::Stage });
+                self.parts
+                    .insert(id, Part { name, parts, bytes, digest, sums, role, place: Place::Stage, checked_ms: None });
             }
             Record::Committed(manifest) => {
                 if let Ok(manifest) = Manifest::decode_whole(&manifest) {
@@ -100,7 +103,12 @@ impl Shelf {
             Record::Moved { id, to: Place::Quarantine } => _ = self.quarantined.insert(id),
             Record::Moved { id, to: Place::Old } => _ = self.retired.insert(id.push),
             Record::Removed(id) => self.forget(id),
-            Record::Moved { .. } | Record::Checked { .. } => {}
+            Record::Checked { id, at_ms } => {
+                if let Some(part) = self.parts.get_mut(&id) {
+                    part.checked_ms = Some(at_ms);
+                }
+            }
+            Record::Moved { .. } => {}
         }
     }
 
@@ -120,6 +128,7 @@ impl Shelf {
         let mut records = Vec::new();
         for (id, part) in &self.parts {
             records.extend(Self::staged(*id, part));
+            records.extend(part.checked_ms.map(|at_ms| Record::Checked { id: *id, at_ms }));
             if self.quarantined.contains(id) {
                 records.push(Record::Moved { id: *id, to: Place::Quarantine });
             }

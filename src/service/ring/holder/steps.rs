@@ -1,6 +1,7 @@
 //! What a holder does, step by step.
 
 use super::super::cuts::{BLOCK_BYTES, Cuts};
+use super::super::durability::Durability;
 use super::super::manifest::{Manifest, PushId};
 use super::super::name::Name;
 use super::super::parts_log::{PartId, Place, Record};
@@ -12,6 +13,7 @@ use super::shelf::{LOG, Part, QUARANTINE, STAGE, Shelf, growing};
 use crate::component::{DiskDone, DiskOp, ReplyTo, Token};
 use crate::error::Fault;
 use bytes::Bytes;
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 
 /// Most parts that are written at once; more are refused as busy.
@@ -39,20 +41,43 @@ pub(super) enum Then {
     Nothing,
     /// Room was made or bytes were written; an error refuses the part.
     Grown(PartId, ReplyTo),
-    /// The file and its name are durable.
-    Durable(PartId, Box<Part>, ReplyTo),
+    /// The file has its name, and both are durable where they are to be.
+    Named(Sealed),
     /// The log was synced.
     Logged(Vec<Work>),
-    /// Renames, of a commit or a retirement, are durable.
-    Answer(Answer, ReplyTo),
+    /// Renames, of commits or retirements, are durable.
+    Answer(Vec<(Answer, ReplyTo)>),
     Read(ReplyTo),
     /// A block was read, to be compared.
-    Scrub(PartId, u64, ReplyTo),
+    Scrub(Scrubbing),
+    /// Room is kept again, or there is none.
+    Ballast,
+    /// Records were written, and no sync is waited for.
+    Written(Vec<Sealed>),
+    /// A part that was only written is synced. One that was taken away meanwhile is none.
+    Synced,
+}
+
+/// A part that is read whole.
+pub(super) struct Scrubbing {
+    id: PartId,
+    /// The block that is read.
+    block: u64,
+    at_ms: u64,
+    to: ReplyTo,
+}
+
+/// A part that was called whole.
+pub(super) struct Sealed {
+    pub(super) id: PartId,
+    part: Box<Part>,
+    pub(super) durability: Durability,
+    to: ReplyTo,
 }
 
 /// What waits for the log.
 pub(super) enum Work {
-    Staged(PartId, Box<Part>, ReplyTo),
+    Staged(Sealed),
     Settle(Vec<PartId>, Answer, ReplyTo),
 }
 
@@ -77,6 +102,9 @@ impl Holder {
             let why = "a directory lies in the part's place: move it away, and start the node again";
             return cx.reply(to, Asked::Err(Refusal::Disk(why.into())));
         }
+        if self.ballast.is_gone() {
+            return cx.reply(to, Asked::Err(Refusal::Full));
+        }
         if self.growing.len() >= GROWING_MAX {
             return cx.reply(to, Asked::Err(Refusal::Busy));
         }
@@ -98,7 +126,7 @@ impl Holder {
         self.work.insert(token, Then::Grown(id, to));
     }
 
-    pub(super) fn seal(&mut self, id: PartId, digest: Hash, to: ReplyTo, cx: Cx<'_, '_>) {
+    pub(super) fn seal(&mut self, id: PartId, digest: Hash, durability: Durability, to: ReplyTo, cx: Cx<'_, '_>) {
         let Some(part) = self.growing.get_mut(&id).filter(|part| !part.sealed) else {
             return cx.reply(to, Asked::Err(Refusal::Unknown));
         };
@@ -112,12 +140,15 @@ impl Holder {
             let refusal = if taken < bytes { Refusal::Short(taken) } else { Refusal::Wrong };
             return cx.reply(to, Asked::Err(refusal));
         }
-        let part = Part { name, parts, bytes, digest, sums, role, place: Place::Stage };
+        let part = Part { name, parts, bytes, digest, sums, role, place: Place::Stage, checked_ms: None };
         let (from, file) = (growing(id), part.file(id, Place::Stage));
         if self.has(Mutant::AckBeforeSync) {
             cx.reply(to, Asked::Ok(()));
         }
-        self.must(DiskOp::Sync { name: from.clone() }, cx);
+        let strict = durability == Durability::Strict;
+        if strict {
+            self.must(DiskOp::Sync { name: from.clone() }, cx);
+        }
         if let Some(bad) = self.shelf.parts.get(&id).filter(|bad| bad.place == Place::Quarantine) {
             // under this name the next life would take it for the part
             let from = bad.file(id, Place::Quarantine);
@@ -125,13 +156,15 @@ impl Holder {
             self.must(DiskOp::Rename { from, to: aside }, cx);
             self.must(DiskOp::SyncDir { name: QUARANTINE.into() }, cx);
         }
-        self.must(DiskOp::Rename { from, to: file.clone() }, cx);
-        let last = match self.has(Mutant::NoDirectorySync) {
-            true => DiskOp::Sync { name: file },
-            false => DiskOp::SyncDir { name: STAGE.into() },
-        };
-        let token = cx.disk(last);
-        self.work.insert(token, Then::Durable(id, Box::new(part), to));
+        let mut named = cx.disk(DiskOp::Rename { from, to: file.clone() });
+        if strict {
+            self.work.insert(named, Then::Nothing);
+            named = cx.disk(match self.has(Mutant::NoDirectorySync) {
+                true => DiskOp::Sync { name: file },
+                false => DiskOp::SyncDir { name: STAGE.into() },
+            });
+        }
+        self.work.insert(named, Then::Named(Sealed { id, part: Box::new(part), durability, to }));
     }
 
     /// What was written of the part goes.
@@ -205,14 +238,17 @@ impl Holder {
         }
         self.log(&records);
         self.waiting.push(Work::Settle(Vec::new(), Answer::Done, to));
+        if self.ballast.is_gone() {
+            self.make_ballast(cx);
+        }
     }
 
     // --- what is there ---
 
     pub(super) fn tell(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
         let held = self.shelf.parts.get(&id).map(|part| {
-            let Part { place, bytes, digest, sums, .. } = part.clone();
-            Held { place, bytes, digest, sums }
+            let Part { place, bytes, digest, sums, checked_ms, .. } = part.clone();
+            Held { place, bytes, digest, sums, checked_ms }
         });
         cx.reply(to, held.ok_or(Refusal::Unknown));
     }
@@ -239,35 +275,40 @@ impl Holder {
         cx.reply(to, true);
     }
 
-    pub(super) fn scrub(&mut self, id: PartId, to: ReplyTo, cx: Cx<'_, '_>) {
+    pub(super) fn scrub(&mut self, id: PartId, at_ms: u64, to: ReplyTo, cx: Cx<'_, '_>) {
         if !self.shelf.parts.contains_key(&id) || self.shelf.quarantined.contains(&id) {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
         }
-        self.scrub_block(id, 0, to, cx);
+        self.scrub_block(Scrubbing { id, block: 0, at_ms, to }, cx);
     }
 
-    fn scrub_block(&mut self, id: PartId, block: u64, to: ReplyTo, cx: Cx<'_, '_>) {
-        let Some(part) = self.shelf.parts.get(&id) else {
+    fn scrub_block(&mut self, scrubbing: Scrubbing, cx: Cx<'_, '_>) {
+        let Scrubbing { id, block, at_ms, to } = scrubbing;
+        let Some(part) = self.shelf.parts.get_mut(&id) else {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
         };
         if block >= part.sums.len() as u64 {
-            return cx.reply(to, Ok::<_, Refusal>(Scrubbed { bytes: part.bytes, bad: None }));
+            part.checked_ms = Some(at_ms);
+            let whole = Scrubbed { bytes: part.bytes, bad: None };
+            self.log(&[Record::Checked { id, at_ms }]);
+            return cx.reply(to, Ok::<_, Refusal>(whole));
         }
         let (name, offset) = (part.file(id, part.place), block * BLOCK_BYTES);
         let token = cx.disk(DiskOp::Read { name, offset, bytes: BLOCK_BYTES.min(part.bytes - offset) });
-        self.work.insert(token, Then::Scrub(id, block, to));
+        self.work.insert(token, Then::Scrub(scrubbing));
     }
 
     /// A block was read: the next one, or quarantine. Before the commit nobody
     /// knows how the file is cut, so what is staged is not scrubbed.
-    fn compare(&mut self, id: PartId, block: u64, bytes: &[u8], to: ReplyTo, cx: Cx<'_, '_>) {
+    fn compare(&mut self, scrubbing: Scrubbing, bytes: &[u8], cx: Cx<'_, '_>) {
+        let Scrubbing { id, block, to, .. } = scrubbing;
         let cuts = self.shelf.committed.get(&id.push).map(|manifest| manifest.cuts);
         let (Some(part), Some(cuts)) = (self.shelf.parts.get(&id), cuts) else {
             return cx.reply(to, Err::<Scrubbed, _>(Refusal::State(Committed::No)));
         };
         let read = block * BLOCK_BYTES + bytes.len() as u64;
         if part.sums.get(block as usize) == Some(&block_hash(block_offset(&cuts, id.part, block), bytes)) {
-            return self.scrub_block(id, block + 1, to, cx);
+            return self.scrub_block(Scrubbing { block: block + 1, ..scrubbing }, cx);
         }
         self.set_aside(id, block, read, to);
     }
@@ -282,7 +323,7 @@ impl Holder {
     // --- the disk ---
 
     /// An operation whose error ends the life.
-    fn must(&mut self, op: DiskOp, cx: Cx<'_, '_>) {
+    pub(super) fn must(&mut self, op: DiskOp, cx: Cx<'_, '_>) {
         self.work.insert(cx.disk(op), Then::Nothing);
     }
 
@@ -324,67 +365,97 @@ impl Holder {
                 if answer.is_err() {
                     self.give_up(id, cx);
                 }
+                if answer == Err(Refusal::Full) {
+                    self.drop_ballast(cx);
+                }
                 cx.reply(to, answer);
             }
             Then::Nothing => _ = result.map_err(broken)?,
-            Then::Durable(id, part, to) => {
+            Then::Named(sealed) => {
                 result.map_err(broken)?;
-                self.log(&Shelf::staged(id, &part));
-                self.waiting.push(Work::Staged(id, part, to));
+                self.log(&Shelf::staged(sealed.id, &sealed.part));
+                match sealed.durability {
+                    Durability::Strict => self.waiting.push(Work::Staged(sealed)),
+                    Durability::Group | Durability::None => self.group.written.push(sealed),
+                }
             }
+            Then::Written(all) => {
+                result.map_err(broken)?;
+                all.into_iter().for_each(|sealed| self.staged(sealed, cx));
+            }
+            Then::Synced => match result {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                other => _ = other.map_err(broken)?,
+            },
             Then::Logged(waiting) => {
                 result.map_err(broken)?;
                 self.syncing = false;
-                waiting.into_iter().for_each(|work| self.logged(work, cx));
+                self.logged(waiting, cx);
             }
-            Then::Answer(answer, to) => {
+            Then::Answer(answers) => {
                 result.map_err(broken)?;
-                reply(answer, to, cx);
+                answers.into_iter().for_each(|(answer, to)| reply(answer, to, cx));
             }
             Then::Read(to) => match result {
                 Ok(DiskDone::Read(bytes)) => cx.reply(to, Ok::<_, Refusal>(bytes)),
                 Ok(_) => cx.reply(to, Err::<Bytes, _>(Refusal::Unknown)),
                 Err(error) => cx.reply(to, Err::<Bytes, _>(Refusal::Disk(error.to_string()))),
             },
-            Then::Scrub(id, block, to) => match result {
-                Ok(DiskDone::Read(bytes)) => self.compare(id, block, &bytes, to, cx),
-                Ok(_) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown)),
+            Then::Ballast => self.ballast_made(&result.map(drop), cx),
+            Then::Scrub(scrubbing) => match result {
+                Ok(DiskDone::Read(bytes)) => self.compare(scrubbing, &bytes, cx),
+                Ok(_) => cx.reply(scrubbing.to, Err::<Scrubbed, _>(Refusal::Unknown)),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     // somebody took it away: it is to be fetched anew
-                    self.shelf.forget(id);
-                    self.log(&[Record::Removed(id)]);
-                    cx.reply(to, Err::<Scrubbed, _>(Refusal::Unknown));
+                    self.shelf.forget(scrubbing.id);
+                    self.log(&[Record::Removed(scrubbing.id)]);
+                    cx.reply(scrubbing.to, Err::<Scrubbed, _>(Refusal::Unknown));
                 }
-                Err(error) => cx.reply(to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
+                Err(error) => cx.reply(scrubbing.to, Err::<Scrubbed, _>(Refusal::Disk(error.to_string()))),
             },
         }
         Ok(())
     }
 
-    /// What waited for the log goes on.
-    fn logged(&mut self, work: Work, cx: Cx<'_, '_>) {
-        match work {
-            Work::Staged(id, part, to) => {
-                if self.growing.remove(&id).is_none() {
-                    // aborted meanwhile
-                    self.must(DiskOp::Remove { name: part.file(id, Place::Stage) }, cx);
-                    self.log(&[Record::Removed(id)]);
-                    return cx.reply(to, Asked::Err(Refusal::Unknown));
+    /// A part is as durable as it was asked to be.
+    fn staged(&mut self, sealed: Sealed, cx: Cx<'_, '_>) {
+        let Sealed { id, part, durability, to } = sealed;
+        if self.growing.remove(&id).is_none() {
+            // aborted meanwhile
+            self.must(DiskOp::Remove { name: part.file(id, Place::Stage) }, cx);
+            self.log(&[Record::Removed(id)]);
+            return cx.reply(to, Asked::Err(Refusal::Unknown));
+        }
+        self.shelf.quarantined.remove(&id);
+        self.shelf.parts.insert(id, *part);
+        if durability == Durability::Group {
+            self.group_later(id, cx);
+        }
+        if !self.has(Mutant::AckBeforeSync) {
+            cx.reply(to, Asked::Ok(()));
+        }
+    }
+
+    /// What waited for the log goes on: all that changes its place with one sync of each
+    /// directory.
+    fn logged(&mut self, waiting: Vec<Work>, cx: Cx<'_, '_>) {
+        let (mut moved, mut answers) = (BTreeSet::new(), Vec::new());
+        for work in waiting {
+            match work {
+                Work::Staged(sealed) => self.staged(sealed, cx),
+                Work::Settle(parts, answer, to) => {
+                    moved.extend(parts);
+                    answers.push((answer, to));
                 }
-                self.shelf.quarantined.remove(&id);
-                self.shelf.parts.insert(id, *part);
-                if !self.has(Mutant::AckBeforeSync) {
-                    cx.reply(to, Asked::Ok(()));
-                }
-            }
-            Work::Settle(parts, answer, to) => {
-                let mut ops = settle(&mut self.shelf, parts);
-                let Some(last) = ops.pop() else { return reply(answer, to, cx) };
-                ops.into_iter().for_each(|op| self.must(op, cx));
-                let token = cx.disk(last);
-                self.work.insert(token, Then::Answer(answer, to));
             }
         }
+        let mut ops = settle(&mut self.shelf, moved.into_iter().collect());
+        let Some(last) = ops.pop() else {
+            return answers.into_iter().for_each(|(answer, to)| reply(answer, to, cx));
+        };
+        ops.into_iter().for_each(|op| self.must(op, cx));
+        let token = cx.disk(last);
+        self.work.insert(token, Then::Answer(answers));
     }
 }
 

@@ -25,6 +25,7 @@ pub(super) enum Why {
     Push(ClientId, Step),
     Read(ClientId, Reads),
     Refill(Reads),
+    Move(Reads),
     Scrub(ClientId),
     Sweep(ClientId),
     Nothing,
@@ -176,7 +177,7 @@ impl Ring {
         }
         self.may_be_left(&ask);
         let (form, again) = (ask.form(), bytes.is_empty().then(|| ask.clone()));
-        let Some(call) = ask.call(bytes) else { return };
+        let Some(call) = ask.call(bytes, self.wall_ms(cx)) else { return };
         let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), call, within);
         self.asking.asked.insert(token, (from, form, again));
     }

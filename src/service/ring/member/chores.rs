@@ -84,7 +84,7 @@ impl Ring {
                 let token = cx.call::<holder::Holder>(Kind::of(holder::NAME), holder::Call::Files, ALL_WITHIN);
                 self.rebuilds.insert(token, id);
             }
-            Request::Rebalance(_) => self.answer(id, error("this node moves nothing by itself yet"), cx),
+            Request::Rebalance(rate) => self.rebalance(id, rate, 0, cx),
             other => self.answer(id, error(&format!("{other} is not taken here")), cx),
         }
     }
@@ -307,14 +307,20 @@ impl Ring {
     pub(super) fn explained(&mut self, id: ClientId, part: u16, node: NodeId, got: Option<Got>, cx: Cx<'_, '_>) {
         let port = self.topology.port(node);
         let Some(Chore::Explain { lines, open }) = self.chores.get_mut(&id) else { return };
-        let state = match got.map(|got| got.answer) {
+        let got = got.map(|got| got.answer);
+        let checked = match &got {
+            Some(Answer::Held(Ok(held))) => held.checked_ms,
+            _ => None,
+        };
+        let verified = checked.map_or_else(|| "never".into(), |at_ms| at_ms.to_string());
+        let state = match got {
             Some(Answer::Held(Ok(held))) if held.place == Place::Quarantine => "quarantined",
             Some(Answer::Held(Ok(_))) => "there",
             Some(_) => "missing",
             None => "silent",
         };
         for (_, _, line) in lines.iter_mut().filter(|line| (line.0, line.1) == (part, node)) {
-            *line = format!("part {part} {line} {port} {state} verified=never\n");
+            *line = format!("part {part} {line} {port} {state} verified={verified}\n");
         }
         *open -= 1;
         if *open == 0 {

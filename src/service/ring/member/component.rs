@@ -10,6 +10,7 @@ use super::mapping::{Mapping, Told};
 use super::message::{Got, Message};
 use super::push::Push;
 use super::reading::Reading;
+use super::rebalance::Rebalance;
 use super::refill::Refills;
 use super::topology::{Peers, Topology};
 use super::verbs::Verb;
@@ -70,6 +71,7 @@ pub struct Ring {
     pub(super) following: Following,
     pub(super) expiry: Expiry,
     pub(super) refills: Refills,
+    pub(super) rebalance: Rebalance,
     /// Requests that came before this node knows the ring.
     pub(super) early: Vec<(ClientId, Request)>,
     pub(super) started: Time,
@@ -101,6 +103,7 @@ impl Ring {
             following: Following::default(),
             expiry: Expiry::default(),
             refills: Refills::default(),
+            rebalance: Rebalance::default(),
             early: Vec::new(),
             started: Time::ZERO,
             voters: 0,
@@ -131,6 +134,7 @@ impl Ring {
             Why::Push(client, step) => self.push_heard(client, step, node, got, cx),
             Why::Read(client, asked) => self.reading_heard(client, asked, node, got, cx),
             Why::Refill(asked) => self.refill_heard(asked, node, got, cx),
+            Why::Move(asked) => self.move_heard(asked, node, got, cx),
             Why::Scrub(client) => self.scrub_heard(client, node, got, cx),
             Why::Sweep(client) => self.heal_heard(client, node, cx),
             Why::Nothing => {}
@@ -173,6 +177,7 @@ impl Ring {
         self.following_tick(cx);
         self.expiry_tick(cx);
         self.refill_tick(cx);
+        self.rebalance_tick(cx);
         cx.set_timer(Timer::Tick, TICK);
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of a member of the ring.
 
+use crate::service::ring::durability::Durability;
 use crate::time::Time;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub struct Config {
     pub min_part: u64,
     /// Parts are 1/n of the file to the byte, whatever its size.
     pub exact: bool,
+    /// What an acknowledgement of a push rests on: strict.
+    pub durability: Durability,
     /// Largest file that is taken, in bytes.
     pub size_max: u64,
     /// How long deleted and overwritten contents can be brought back: 10 min.
@@ -39,6 +42,7 @@ impl Default for Config {
             copies: 2,
             min_part: 0,
             exact: false,
+            durability: Durability::Strict,
             size_max: super::super::text::SIZE_MAX,
             undo: Duration::from_secs(600),
             token: None,
@@ -57,4 +61,6 @@ pub enum Mutant {
     AbortWithoutMap,
     /// A copy is repaired from whatever bytes a holder gives.
     RepairsUnverified,
+    /// A file that is moved takes the place of whatever the file is by then.
+    MovesBlindly,
 }

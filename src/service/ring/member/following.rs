@@ -21,6 +21,7 @@ use super::PushId;
 use super::component::{Cx, Ring};
 use super::holder::{self, Committed, Refusal, Stocked};
 use super::mapping::{For, Wish};
+use super::rebalance::REBALANCE;
 use super::topology::TOPOLOGY;
 use crate::component::{Erased, Token};
 use crate::error::CallError;
@@ -288,6 +289,9 @@ impl Ring {
                 self.sweep(cx);
             }
             return self.topology_changed(cx);
+        }
+        if key == REBALANCE {
+            return self.rebalance.seen(value, version);
         }
         self.following.read(key, value);
     }

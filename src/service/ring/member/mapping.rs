@@ -39,6 +39,7 @@ pub(super) enum For {
     Abort(PushId),
     Expire,
     Sweep,
+    Rebalance,
 }
 
 /// What came of it.
@@ -172,6 +173,7 @@ impl Ring {
             For::Abort(push) => self.abort_told(push, &told, cx),
             For::Expire => self.expire_told(&told, cx),
             For::Sweep => self.sweep_told(told, cx),
+            For::Rebalance => self.rebalance_heard(told, cx),
         }
     }
 }

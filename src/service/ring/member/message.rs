@@ -14,6 +14,7 @@
 //! deadline passes. Whoever asks bounds how much is under way.
 
 use super::super::cuts::Cuts;
+use super::super::durability::Durability;
 use super::super::holder::{self, Held, Refusal, Scrubbed};
 use super::super::manifest::PushId;
 use super::super::name::Name;
@@ -52,6 +53,7 @@ pub enum Ask {
     Seal {
         id: PartId,
         digest: Hash,
+        durability: Durability,
     },
     Has(PartId),
     Read {
@@ -102,15 +104,16 @@ impl Ask {
         }
     }
 
-    /// As this node's own holder is asked; `None` for what is no call of it.
-    pub(super) fn call(self, bytes: Bytes) -> Option<holder::Call> {
+    /// As this node's own holder is asked, at this time since 1970; `None` for what is no
+    /// call of it.
+    pub(super) fn call(self, bytes: Bytes, at_ms: u64) -> Option<holder::Call> {
         Some(match self {
             Ask::Prepare { id, name, cuts, role, .. } => holder::Call::Prepare { id, name, cuts, role },
             Ask::Write { id, offset } => holder::Call::Write { id, offset, bytes },
-            Ask::Seal { id, digest } => holder::Call::Seal { id, digest },
+            Ask::Seal { id, digest, durability } => holder::Call::Seal { id, digest, durability },
             Ask::Has(id) => holder::Call::Has(id),
             Ask::Read { id, offset, bytes } => holder::Call::Read { id, offset, bytes },
-            Ask::Scrub(id) => holder::Call::Scrub(id),
+            Ask::Scrub(id) => holder::Call::Scrub { id, at_ms },
             Ask::Abort(push) => holder::Call::Abort(push),
             Ask::Sweep => return None,
         })

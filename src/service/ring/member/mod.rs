@@ -12,6 +12,7 @@
 //! | `chores` | what is asked of all members: heal, scrub, what-if |
 //! | `topology` | the ring's order, who is in it and in which state |
 //! | `following` | what the map decided is done on this node's disk |
+//! | `rebalance` `moving` | files move to today's ring: which, how fast, who does it; one of them |
 //! | `expiry` | pushes that nobody goes on with, undo that is over |
 //! | `refill` | what this node should hold and does not |
 //! | `asking` `message` | questions to holders, here and elsewhere |
@@ -26,8 +27,10 @@ mod expiry;
 mod following;
 mod mapping;
 mod message;
+mod moving;
 mod push;
 mod reading;
+mod rebalance;
 mod refill;
 mod topology;
 mod verbs;
@@ -41,7 +44,11 @@ pub use config::Config;
 #[doc(hidden)]
 pub use config::Mutant;
 pub use message::{Answer, Ask, Message};
+pub use rebalance::{Progress, Standing};
 
 /// One client's connection, or one talk of the node's own user.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct ClientId(u64);
+
+/// Who pushes what is moved: no client, which are counted from 1.
+const MOVER: ClientId = ClientId(0);

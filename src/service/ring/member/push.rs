@@ -5,7 +5,7 @@
 //!   prepare   every holder makes room                 full: again, without that node
 //!   body      each chunk to owner and backups at once; the client may say as much
 //!             as is not yet written everywhere, at most WINDOW bytes
-//!   seal      every holder has its parts whole and synced
+//!   seal      every holder has its parts whole and synced, or as durably as is configured
 //!   commit    one transaction: that is the decision
 //!   answered  OK, and only then
 //! ```
@@ -17,7 +17,8 @@ use super::asking::Why;
 use super::component::{Cx, Ring};
 use super::mapping::{For, Told, WITHIN, Wish};
 use super::message::{Answer, Ask, Got};
-use super::{ClientId, Mutant};
+use super::moving::KEPT_FOR;
+use super::{ClientId, MOVER, Mutant};
 use crate::id::NodeId;
 use crate::protocol::replicated_log::Level;
 use crate::protocol::replicated_map::Committed;
@@ -36,7 +37,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Bytes of one push that are granted, here, or not yet written everywhere.
-const WINDOW: u64 = 4 << 20;
+pub(super) const WINDOW: u64 = 4 << 20;
+/// The same of all pushes, which share it: each byte is held once more, sealed, for each
+/// of its holders.
+const WINDOW_ALL: u64 = 12 << 20;
 /// A holder that does not answer within this time has failed the push.
 const HOLDER_WITHIN: Duration = Duration::from_secs(30);
 /// How often another content of the same name may come in between.
@@ -80,9 +84,50 @@ pub(super) struct Push {
     under_way: u64,
     full: BTreeSet<NodeId>,
     tries: u32,
+    /// It is a file on its way to other nodes.
+    moves: Option<Moves>,
+}
+
+/// The content that a push moves.
+pub(super) struct Moves {
+    pub(super) push: PushId,
+    pub(super) root: Hash,
 }
 
 impl Push {
+    fn new(intent: Manifest, expected: Option<Expected>, full: BTreeSet<NodeId>) -> Self {
+        let stage = if expected.is_some() { Stage::Looking } else { Stage::Beginning };
+        Push {
+            expected,
+            size: intent.cuts.size(),
+            stage,
+            sums: Sums::new(intent.cuts),
+            begun: None,
+            open: 0,
+            chunks: BTreeMap::new(),
+            next_chunk: 0,
+            under_way: 0,
+            full,
+            tries: 0,
+            moves: None,
+            intent,
+        }
+    }
+
+    /// A file that is there already, on its way to other nodes.
+    pub(super) fn moving(intent: Manifest, moves: Moves) -> Self {
+        Push { moves: Some(moves), ..Push::new(intent, None, BTreeSet::new()) }
+    }
+
+    pub(super) fn takes_bytes(&self) -> bool {
+        self.stage == Stage::Body
+    }
+
+    /// Bytes that are not yet written everywhere.
+    pub(super) fn under_way(&self) -> u64 {
+        self.under_way
+    }
+
     /// Who is to hold a part.
     fn holders(&self, part: u16) -> Vec<NodeId> {
         let all: BTreeSet<NodeId> = self.intent.slots.iter().copied().collect();
@@ -151,25 +196,10 @@ impl Ring {
             mtime_ms: self.wall_ms(cx),
             state: State::Live,
         };
-        let stage = if expected.is_some() { Stage::Looking } else { Stage::Beginning };
-        let sums = Sums::new(cuts);
-        Some(Push {
-            intent,
-            expected,
-            size,
-            stage,
-            sums,
-            begun: None,
-            open: 0,
-            chunks: BTreeMap::new(),
-            next_chunk: 0,
-            under_way: 0,
-            full,
-            tries: 0,
-        })
+        Some(Push::new(intent, expected, full))
     }
 
-    fn begin(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+    pub(super) fn begin(&mut self, id: ClientId, cx: Cx<'_, '_>) {
         let Some(push) = self.pushes.get_mut(&id) else { return };
         push.stage = Stage::Beginning;
         let begin = decide::begin(&push.intent);
@@ -223,8 +253,12 @@ impl Ring {
 
     /// The client may say as much more as the push has room for.
     pub(super) fn push_grants(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        if id == MOVER {
+            return self.move_on(cx);
+        }
         let Some(push) = self.pushes.get(&id) else { return };
-        let room = WINDOW.saturating_sub(push.under_way);
+        let window = WINDOW.min(WINDOW_ALL / self.pushes.len().max(1) as u64);
+        let room = window.saturating_sub(push.under_way);
         if let Some(client) = self.clients.get(id) {
             let (left, _) = client.body();
             client.grant_up_to(left.min(room), cx);
@@ -253,17 +287,20 @@ impl Ring {
         }
         let sums = std::mem::replace(&mut push.sums, Sums::new(push.intent.cuts));
         let Some((root, digests)) = sums.finish() else { return };
+        if push.moves.as_ref().is_some_and(|moves| moves.root != root) {
+            return self.fail_push(id, error("what was read is not the file: nothing was moved"), cx);
+        }
         push.intent.root = root;
         push.intent.digests = digests;
         push.stage = Stage::Sealing;
-        let of = push.intent.push;
+        let (of, durability) = (push.intent.push, self.config.durability);
         let mut asks = Vec::new();
         for (part, digest) in (1..=push.intent.cuts.parts()).zip(push.intent.digests.clone()) {
             asks.extend(push.holders(part).into_iter().map(|node| (node, PartId { push: of, part }, digest)));
         }
         push.open = asks.len();
         for (node, part, digest) in asks {
-            let ask = Ask::Seal { id: part, digest };
+            let ask = Ask::Seal { id: part, digest, durability };
             self.ask(node, ask, Bytes::new(), Why::Push(id, Step::Seal(of)), HOLDER_WITHIN, cx);
         }
     }
@@ -309,8 +346,9 @@ impl Ring {
                 push.stage = Stage::Body;
                 if let Some(client) = self.clients.get(id) {
                     client.at = super::clients::At::Body;
+                    return self.serve(id, cx);
                 }
-                self.serve(id, cx);
+                self.push_grants(id, cx);
             }
         }
     }
@@ -319,8 +357,8 @@ impl Ring {
         let port = self.topology.port(node);
         if *refusal == Refusal::Full {
             self.peers.full(node, cx.now());
-            let replan = matches!(step, Step::Prepare(_));
             let Some(push) = self.pushes.get_mut(&id) else { return };
+            let replan = matches!(step, Step::Prepare(_)) && push.moves.is_none();
             push.full.insert(node);
             if replan && push.full.len() <= push.intent.slots.len() {
                 let (name, size, expected, full) =
@@ -363,10 +401,9 @@ impl Ring {
             }
             (Stage::Committing, Told::Committed(Some(Committed::Done { .. }))) => {
                 let copies = usize::from(push.intent.copies).min(push.intent.slots.len()) as u8;
-                let text = pushed(&push.intent, copies);
+                let text = pushed(&push.intent, copies, self.config.durability);
                 self.pushes.remove(&id);
-                self.answer(id, text, cx);
-                self.admit(cx);
+                self.push_over(id, Ok(text), cx);
             }
             (Stage::Committing, Told::Committed(Some(Committed::Failed { condition: 0, .. }))) => {
                 let text = "the push took too long and was given up: nothing was stored";
@@ -394,7 +431,13 @@ impl Ring {
 
     /// What stands under the name is known.
     fn push_sees(&mut self, id: ClientId, file: &File, cx: Cx<'_, '_>) {
-        let until = self.wall_ms(cx) + self.config.undo.as_millis() as u64;
+        let wall = self.wall_ms(cx);
+        let moves = self.pushes.get(&id).and_then(|push| push.moves.as_ref());
+        if let Some(why) = moves.and_then(|moves| self.forbids_move(moves, file)) {
+            return self.fail_push(id, why, cx);
+        }
+        let undo = self.config.undo.min(if moves.is_some() { KEPT_FOR } else { Duration::MAX });
+        let until = wall + undo.as_millis() as u64;
         let Some(push) = self.pushes.get_mut(&id) else { return };
         let version = match file.next(push.expected) {
             Ok(version) => version,
@@ -413,9 +456,17 @@ impl Ring {
     // --- failure ---
 
     /// The push comes to nothing: the client hears why.
-    fn fail_push(&mut self, id: ClientId, why: String, cx: Cx<'_, '_>) {
+    pub(super) fn fail_push(&mut self, id: ClientId, why: String, cx: Cx<'_, '_>) {
         self.abort_push(id, cx);
-        self.answer(id, why, cx);
+        self.push_over(id, Err(why), cx);
+    }
+
+    /// Nothing of it is left to do: who waits for it is told.
+    fn push_over(&mut self, id: ClientId, end: Result<String, String>, cx: Cx<'_, '_>) {
+        match end {
+            _ if id == MOVER => self.move_over(end.is_ok(), cx),
+            Ok(text) | Err(text) => self.answer(id, text, cx),
+        }
         self.admit(cx);
     }
 

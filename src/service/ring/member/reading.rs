@@ -9,10 +9,11 @@ use super::message::{Answer, Ask, Got};
 use super::verbs::Verb;
 use crate::id::NodeId;
 use crate::service::ring::decide::File;
-use crate::service::ring::manifest::PushId;
+use crate::service::ring::manifest::{Manifest, PushId};
 use crate::service::ring::name::Name;
 use crate::service::ring::parts_log::PartId;
 use crate::service::ring::pull::{Fault, Fetch, Pull, Report, Taken, Unavailable};
+use crate::service::ring::sums::Hash;
 use crate::service::ring::text::reply::{Code, coded, error, range};
 use bytes::Bytes;
 use std::time::Duration;
@@ -21,6 +22,9 @@ use std::time::Duration;
 const HAS_WITHIN: Duration = Duration::from_secs(3);
 /// A block that does not come in this time is fetched elsewhere.
 const BLOCK_WITHIN: Duration = Duration::from_secs(5);
+
+/// Blocks of all reads that are asked for or held: they share it.
+const AHEAD_ALL: usize = 12;
 
 /// What a holder was asked for a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,10 +47,16 @@ pub(super) struct Reading {
     range: Option<(u64, u64)>,
     /// What is read, once that is known.
     under_way: Option<(PushId, Pull)>,
+    /// Every part of it had a source.
+    planned: bool,
     /// What stands before the bytes.
     head: Option<String>,
-    /// Something was written.
+    /// Something was written: so many bytes of the range, of the content with this root.
     begun: bool,
+    said: u64,
+    root: Hash,
+    /// The content whose copies were not to be had, and what was to be said of it.
+    lost: Option<(PushId, Unavailable)>,
 }
 
 impl Ring {
@@ -56,7 +66,19 @@ impl Ring {
             return;
         }
         let keys = File::keys(&name).to_vec();
-        self.readings.insert(id, Reading { name, range, under_way: None, head: None, begun: false });
+        let root = Hash::default();
+        let reading = Reading {
+            name,
+            range,
+            under_way: None,
+            planned: false,
+            head: None,
+            begun: false,
+            said: 0,
+            root,
+            lost: None,
+        };
+        self.readings.insert(id, reading);
         self.look(For::Client(id), keys, cx);
     }
 
@@ -79,6 +101,14 @@ impl Ring {
             manifest
         });
         let Some(reading) = self.readings.get_mut(&id) else { return };
+        if let Some((before, lost)) = &reading.lost {
+            // moved meanwhile: the same bytes lie elsewhere
+            let goes_on = |file: &Manifest| file.push != *before && (!reading.begun || file.root == reading.root);
+            if !live.as_ref().is_some_and(goes_on) {
+                let lost = lost.clone();
+                return self.reading_lost(id, &lost, cx);
+            }
+        }
         let Some(manifest) = live else {
             let text = match reading.range {
                 None => error("file not found"),
@@ -95,11 +125,12 @@ impl Ring {
         let length = length.min(size - offset);
         reading.range = reading.range.map(|_| (offset, length));
         let push = manifest.push;
-        let pull = Pull::new(manifest.clone(), &members, offset, length);
+        reading.root = manifest.root;
+        let pull = Pull::new(manifest.clone(), &members, offset + reading.said, length - reading.said);
         let asks: Vec<(u16, NodeId)> = pull.asks().collect();
         reading.under_way = Some((push, pull));
         // said with the first byte, once the plan stands
-        reading.head = reading.range.map(|_| range(length, &manifest));
+        reading.head = reading.range.filter(|_| !reading.begun).map(|_| range(length, &manifest));
         for (part, node) in asks {
             let why = Why::Read(id, Asked::Has(push, part));
             self.ask(node, Ask::Has(PartId { push, part }), Bytes::new(), why, HAS_WITHIN, cx);
@@ -129,22 +160,20 @@ impl Ring {
 
     /// Asks for more, and writes what there is.
     pub(super) fn read_on(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+        let ahead = AHEAD_ALL / self.readings.len().max(1);
         loop {
             let Some(reading) = self.readings.get_mut(&id) else { return };
             let Some((push, pull)) = reading.under_way.as_mut() else { return };
             let push = *push;
             let mut fetches = Vec::new();
-            if !reading.begun {
+            if !reading.begun || !reading.planned {
                 match pull.plan() {
                     None => return,
-                    Some(Ok(())) => {}
-                    Some(Err(lost)) => {
-                        let text = self.unavailable(&lost);
-                        return self.end_reading(id, Some(text), cx);
-                    }
+                    Some(Ok(())) => reading.planned = true,
+                    Some(Err(lost)) => return self.look_again(id, push, lost, cx),
                 }
             }
-            while let Some(fetch) = pull.wants() {
+            while let Some(fetch) = pull.wants(ahead) {
                 fetches.push(fetch);
             }
             let room = self.clients.get(id).is_some_and(|client| client.room() > 0);
@@ -155,6 +184,9 @@ impl Ring {
             }
             match taken {
                 Taken::Bytes(bytes) => {
+                    if let Some(reading) = self.readings.get_mut(&id) {
+                        reading.said += bytes.len() as u64;
+                    }
                     self.say_head(id, cx);
                     self.say(id, bytes, cx);
                 }
@@ -163,16 +195,30 @@ impl Ring {
                     self.say_head(id, cx);
                     return self.end_reading(id, None, cx);
                 }
-                Taken::Lost(lost) => {
-                    if self.readings.get(&id).is_some_and(|reading| reading.begun) {
-                        self.readings.remove(&id);
-                        return self.cut(id, &lost.to_string(), cx);
-                    }
-                    let text = self.unavailable(&lost);
-                    return self.end_reading(id, Some(text), cx);
-                }
+                Taken::Lost(lost) => return self.look_again(id, push, lost, cx),
             }
         }
+    }
+
+    /// A part is not to be had. The file may have been moved while it was read: where it
+    /// lies by now is asked once for each content.
+    fn look_again(&mut self, id: ClientId, push: PushId, lost: Unavailable, cx: Cx<'_, '_>) {
+        let Some(reading) = self.readings.get_mut(&id) else { return };
+        (reading.under_way, reading.planned) = (None, false);
+        reading.lost = Some((push, lost));
+        let keys = File::keys(&reading.name).to_vec();
+        self.asking.drop_client(id);
+        self.look(For::Client(id), keys, cx);
+    }
+
+    /// It lies nowhere else.
+    fn reading_lost(&mut self, id: ClientId, lost: &Unavailable, cx: Cx<'_, '_>) {
+        if self.readings.get(&id).is_some_and(|reading| reading.begun) {
+            self.readings.remove(&id);
+            return self.cut(id, &lost.to_string(), cx);
+        }
+        let text = self.unavailable(lost);
+        self.end_reading(id, Some(text), cx);
     }
 
     fn say_head(&mut self, id: ClientId, cx: Cx<'_, '_>) {

@@ -25,9 +25,10 @@ use crate::component::{Erased, Token};
 use crate::error::CallError;
 use crate::id::{Kind, NodeId};
 use crate::protocol::replicated_log::Level;
+use crate::service::ring::durability::Durability;
 use crate::service::ring::manifest::{FILES, Manifest, State};
 use crate::service::ring::parts_log::{PartId, Place};
-use crate::service::ring::pull::{Fault, Pull, Report, Taken};
+use crate::service::ring::pull::{AHEAD_MAX, Fault, Pull, Report, Taken};
 use crate::time::Time;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -281,7 +282,7 @@ impl Ring {
             return;
         }
         let mut fetches = Vec::new();
-        while let Some(fetch) = refill.pull.wants() {
+        while let Some(fetch) = refill.pull.wants(AHEAD_MAX) {
             fetches.push(fetch);
         }
         let taken = if refill.waits { Taken::Later } else { refill.pull.take() };
@@ -299,7 +300,7 @@ impl Ring {
         }
         match taken {
             Taken::Bytes(bytes) => self.ask_own(id, holder::Call::Write { id, offset, bytes }, cx),
-            Taken::Done => self.ask_own(id, holder::Call::Seal { id, digest }, cx),
+            Taken::Done => self.ask_own(id, holder::Call::Seal { id, digest, durability: Durability::Strict }, cx),
             Taken::Later => {}
             Taken::Lost(_) => self.refill_fails(id, true, cx),
         }

@@ -4,6 +4,7 @@
 use super::ClientId;
 use super::component::{Cx, Ring};
 use super::mapping::{For, Told, WITHIN, Wish};
+use super::rebalance::Progress;
 use super::topology::{Member, Record};
 use crate::protocol::replicated_log::Level;
 use crate::protocol::replicated_map::{Committed, Page};
@@ -11,7 +12,7 @@ use crate::service::ring::decide::{Conflict, File};
 use crate::service::ring::manifest::{FILES, Manifest, State};
 use crate::service::ring::name::Name;
 use crate::service::ring::text::reply::{self, CSV_HEADER, Code, coded, error};
-use crate::service::ring::text::{Expected, Listing, Request};
+use crate::service::ring::text::{Expected, Listing, Rate, Request};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub(super) enum Verb {
     Changing(Name, Change, u64),
     List(List),
     Order(Order, u32),
+    /// How often it was tried, and what is being ordered.
+    Rebalance(Rate, u32, Option<Progress>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -134,6 +137,9 @@ impl Ring {
                     return self.cut(id, "the map does not answer", cx);
                 }
                 self.answer(id, coded(Code::Unavailable, "this node's map is not ready"), cx);
+            }
+            (Some(Verb::Rebalance(rate, tries, order)), told) => {
+                self.rebalance_told(id, (rate, tries), order, &told, cx);
             }
             (Some(Verb::Order(order, tries)), told) => self.ordered(id, order, tries, &told, cx),
             (Some(Verb::Changing(_, _, version)), Told::Committed(Some(Committed::Done { .. }))) => {

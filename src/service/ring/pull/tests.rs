@@ -80,7 +80,7 @@ impl Ring {
             Copy::Quarantined => Place::Quarantine,
             _ => Place::Content,
         };
-        Some(Held { place, bytes: listed.len() as u64, digest: part_digest(&sums), sums })
+        Some(Held { place, bytes: listed.len() as u64, digest: part_digest(&sums), sums, checked_ms: None })
     }
 
     /// Whether the part can be read.
@@ -119,7 +119,7 @@ fn pull(
                 _ => pull.has(part, node, ring.held(part, node)),
             }
         }
-        while let Some(fetch) = pull.wants() {
+        while let Some(fetch) = pull.wants(AHEAD_MAX) {
             fetches.push(fetch);
             assert!(fetches.len() <= AHEAD_MAX * 2, "bounded");
         }
@@ -222,11 +222,11 @@ fn who_has_not_answered_yet_may_have_it() {
         _ => (asks[1].1, asks[0].1),
     };
     pull.has(1, bad, ring.held(1, bad));
-    let fetch = pull.wants().expect("it has a source");
+    let fetch = pull.wants(AHEAD_MAX).expect("it has a source");
     pull.came(fetch, ring.bytes(1, bad).into());
     assert_eq!(pull.take(), Taken::Later);
     pull.has(1, right, ring.held(1, right));
-    let fetch = pull.wants().expect("another source");
+    let fetch = pull.wants(AHEAD_MAX).expect("another source");
     pull.came(fetch, ring.bytes(1, right).into());
     assert!(matches!(pull.take(), Taken::Bytes(_)));
 }

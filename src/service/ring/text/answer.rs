@@ -1,5 +1,6 @@
 //! Answers as clients read them: what [`reply`](super::reply) writes.
 
+use super::super::durability::Durability;
 use super::super::name::unpercent;
 use super::reply::{CSV_HEADER, Code};
 use thiserror::Error;
@@ -41,6 +42,7 @@ pub struct Pushed {
     pub root: String,
     pub version: u64,
     pub copies: u64,
+    pub durability: Durability,
 }
 
 /// One row of `FILE LIST`.
@@ -134,9 +136,10 @@ impl Pushed {
     /// # Errors
     /// The node refused; or it is none.
     pub fn read(line: &str) -> Result<Self, NoAnswer> {
-        let [size, root, version, copies] = fields(line, ["", "", "v", "copies="])?;
+        let [size, root, version, copies, level] = fields(line, ["", "", "v", "copies=", "durability="])?;
         let of = |text: &str| number(text, line);
-        Ok(Pushed { size: of(&size)?, root, version: of(&version)?, copies: of(&copies)? })
+        let durability = level.parse().map_err(|_| odd(line))?;
+        Ok(Pushed { size: of(&size)?, root, version: of(&version)?, copies: of(&copies)?, durability })
     }
 }
 
@@ -248,7 +251,7 @@ mod tests {
         let file = manifest("a", 3, 16 << 20, &[1, 2, 3, 4, 5]);
         let stat = Stat::read(reply::stat(&file).trim_end()).expect("a stat");
         assert_eq!((stat.size, stat.version, stat.parts, stat.copies, stat.deleted), (16 << 20, 3, 5, 2, false));
-        let pushed = reply::pushed(&file, 2);
+        let pushed = reply::pushed(&file, 2, Durability::Strict);
         let pushed = Pushed::read(pushed.lines().nth(1).expect("two lines")).expect("a receipt");
         assert_eq!((pushed.size, pushed.root, pushed.version, pushed.copies), (16 << 20, root, 3, 2));
         let ranged = Ranged::read(reply::range(5, &file).trim_end());

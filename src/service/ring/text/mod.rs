@@ -4,7 +4,7 @@
 //!   client                                     node
 //!   FILE PUSH 5 a b.txt\n hello      ->
 //!                                    <-        FILE 5 bytes split into 3 chunks and distributed\n
-//!                                              OK 5 <root> v1 copies=2\n
+//!                                              OK 5 <root> v1 copies=2 durability=strict\n
 //!   FILE PULL a b.txt\n              ->
 //!                                    <-        hello                       and closes
 //! ```
@@ -24,7 +24,7 @@
 //! | `NODE HEAL` | `OK network healed`, `ERR heal walk canceled`, `ERR heal walk timed out` |
 //! | `NODE REBUILD` | `OK files=<n>`: so many files that this node's disk knows and the map did not |
 //! | `NODE WHATIF <port>,<port>` | `files=<n> unreadable=<n> bytes=<n> degraded=<n>`, `OK` |
-//! | `NODE REBALANCE [<bytes a second>\|stop]` | an error: no node moves files to newcomers yet |
+//! | `NODE REBALANCE [<bytes a second>\|stop\|status]` | `OK state=<none\|running\|done\|stopped> moved=<files> bytes=<n> left=<files> rate=<n>`: the order is written down, whoever leads the log moves files. A file that was moved has the next version |
 //! | `NODE DRAIN <address>`, `NODE FORGET <address>` | `OK` |
 //! | `NETMAP GET` | `<port>=Alive` or `<port>=Dead` for each node, sorted by the port's text, or `(empty)`; `OK` |
 //! | `NETMAP GET-ALL` | the same with five states |
@@ -32,7 +32,7 @@
 //! | `TOPOLOGY WALK` | `<port>-><port>` for each hop, `OK`; `ERR no next hop set`, `ERR walk canceled`, `ERR walk timeout` |
 //! | `FILE LIST` | a CSV ([`reply::CSV_HEADER`]), and closes |
 //! | `FILE LIST <prefix> <after> <limit>` | the same CSV, then `OK`, or `OK after=<name>` where more follow. Both names percent-encoded, `-` for none |
-//! | `FILE PUSH <size> <name>`, then the bytes | `FILE <size> bytes split into <n> chunks and distributed`, `OK <size> <root> v<version> copies=<n>` |
+//! | `FILE PUSH <size> <name>`, then the bytes | `FILE <size> bytes split into <n> chunks and distributed`, `OK <size> <root> v<version> copies=<n> durability=<level>` |
 //! | `FILE PUSH-IF <version\|none> <size> <name>`, then the bytes | the same, or `ERR CONFLICT <text>` |
 //! | `FILE PULL <name>` | the bytes, and closes; `ERR file not found` |
 //! | `FILE GET <offset> <length> <name>` | `OK <length> of <size> v<version>`, then so many bytes |

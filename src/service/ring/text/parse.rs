@@ -54,9 +54,10 @@ fn node(verb: &[u8], rest: Option<&[u8]>) -> Parsed {
             let rate = match rate {
                 None => Some(Rate::Usual),
                 Some(rest) if rest.eq_ignore_ascii_case(b"stop") => Some(Rate::Stop),
+                Some(rest) if rest.eq_ignore_ascii_case(b"status") => Some(Rate::Status),
                 Some(rest) => number(rest).filter(|bytes| *bytes > 0).map(Rate::Bytes),
             };
-            let wrong = || Refused::line("NODE REBALANCE wants bytes a second, or stop, or nothing");
+            let wrong = || Refused::line("NODE REBALANCE wants bytes a second, or stop, or status, or nothing");
             rate.map(Request::Rebalance).ok_or_else(wrong)
         }
         b"HEAL-HOP" | b"HEAL-DONE" => Err(Refused::line("node verb")),

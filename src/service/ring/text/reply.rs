@@ -1,6 +1,8 @@
 //! Answers as they are written. Every line ends with LF.
 
+use super::super::durability::Durability;
 use super::super::manifest::{Manifest, State};
+use super::super::member::{Progress, Standing};
 use super::super::name::Name;
 use super::super::netmap::Netmap;
 use super::super::sums::Hash;
@@ -78,10 +80,10 @@ pub fn walk(ports: &[String]) -> String {
 }
 
 /// The answer to `FILE PUSH`: only once the push is committed.
-pub fn pushed(manifest: &Manifest, copies: u8) -> String {
+pub fn pushed(manifest: &Manifest, copies: u8, durability: Durability) -> String {
     let (size, parts, version) = (manifest.cuts.size(), manifest.cuts.parts(), manifest.version);
     let first = format!("FILE {size} bytes split into {parts} chunks and distributed\n");
-    format!("{first}OK {size} {} v{version} copies={copies}\n", hex(&manifest.root))
+    format!("{first}OK {size} {} v{version} copies={copies} durability={durability}\n", hex(&manifest.root))
 }
 
 /// One row of `FILE LIST`; `start` is the port of the file's first slot.
@@ -129,6 +131,18 @@ pub fn manifest(manifest: &Manifest, port: impl Fn(NodeId) -> String) -> String 
 pub fn what_if(tally: &Tally) -> String {
     let Tally { files, unreadable, unreadable_bytes, degraded } = tally;
     format!("files={files} unreadable={unreadable} bytes={unreadable_bytes} degraded={degraded}\nOK\n")
+}
+
+/// The answer to `NODE REBALANCE`.
+pub fn rebalanced(progress: &Progress) -> String {
+    let Progress { state, rate, moved, bytes, left } = progress;
+    let state = match state {
+        Standing::None => "none",
+        Standing::Running => "running",
+        Standing::Done => "done",
+        Standing::Stopped => "stopped",
+    };
+    format!("OK state={state} moved={moved} bytes={bytes} left={left} rate={rate}\n")
 }
 
 /// What stands before the bytes of `FILE GET-CHUNK`.

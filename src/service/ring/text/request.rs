@@ -46,6 +46,8 @@ pub enum Rate {
     Bytes(u64),
     /// Not at all: what is under way ends.
     Stop,
+    /// As it is: how far it has come is asked.
+    Status,
 }
 
 /// A request. [The table](super) says what each is and how it is answered.
@@ -140,6 +142,7 @@ impl fmt::Display for Request {
             Request::Rebalance(Rate::Usual) => f.write_str("NODE REBALANCE"),
             Request::Rebalance(Rate::Bytes(bytes)) => write!(f, "NODE REBALANCE {bytes}"),
             Request::Rebalance(Rate::Stop) => f.write_str("NODE REBALANCE stop"),
+            Request::Rebalance(Rate::Status) => f.write_str("NODE REBALANCE status"),
             Request::Drain(address) => write!(f, "NODE DRAIN {address}"),
             Request::Forget(address) => write!(f, "NODE FORGET {address}"),
             Request::Netmap { all: false } => f.write_str("NETMAP GET"),

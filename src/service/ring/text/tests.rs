@@ -1,6 +1,8 @@
+use super::super::durability::Durability;
 use super::super::manifest::tests::manifest;
 use super::super::name::Name;
 use super::super::netmap::Netmap;
+use super::answer::Pushed;
 use super::reply::{self, Code};
 use super::*;
 use bytes::Bytes;
@@ -49,6 +51,7 @@ fn every_verb_is_read() {
         ("NODE REBALANCE", Request::Rebalance(Rate::Usual)),
         ("NODE REBALANCE 1000", Request::Rebalance(Rate::Bytes(1000))),
         ("NODE REBALANCE stop", Request::Rebalance(Rate::Stop)),
+        ("NODE REBALANCE status", Request::Rebalance(Rate::Status)),
         ("NODE DRAIN a:1", Request::Drain("a:1".into())),
         ("NODE FORGET a:1", Request::Forget("a:1".into())),
         ("NETMAP GET", Request::Netmap { all: false }),
@@ -103,7 +106,7 @@ fn every_refusal_says_what_is_wrong() {
         ("NODE NEXT ", "missing address for NODE NEXT"),
         ("NODE NEXT a b", "invalid address for NODE NEXT: host:port"),
         ("NODE WHATIF 1,,2", "NODE WHATIF wants ports: NODE WHATIF 7001,7002"),
-        ("NODE REBALANCE -5", "NODE REBALANCE wants bytes a second, or stop, or nothing"),
+        ("NODE REBALANCE -5", "NODE REBALANCE wants bytes a second, or stop, or status, or nothing"),
         ("FILE PUSH", "invalid size for FILE PUSH"),
         ("FILE PUSH -1 a", "invalid size for FILE PUSH"),
         ("FILE PUSH +1 a", "invalid size for FILE PUSH"),
@@ -193,8 +196,12 @@ fn a_line_has_a_limit() {
 fn answers_are_lines() {
     let mut file = manifest("a,\"b\" ", 3, 16 << 20, &[1, 2, 3, 4, 5]);
     let root = "aa".repeat(32);
-    let pushed = format!("FILE 16777216 bytes split into 5 chunks and distributed\nOK 16777216 {root} v3 copies=2\n");
-    assert_eq!(reply::pushed(&file, 2), pushed);
+    let last = format!("OK 16777216 {root} v3 copies=2 durability=group\n");
+    let pushed = format!("FILE 16777216 bytes split into 5 chunks and distributed\n{last}");
+    assert_eq!(reply::pushed(&file, 2, Durability::Group), pushed);
+    let read = Pushed::read(last.trim_end()).expect("it is read");
+    assert_eq!((read.version, read.copies, read.durability), (3, 2, Durability::Group));
+    assert!(Pushed::read(last.trim_end().trim_end_matches("group")).is_err(), "a level without a name");
     let row = format!("\"a,\"\"b\"\" \",7000,16777216,3,5,2,1700000000123,{root}\n");
     assert_eq!(reply::csv_row(&file, "7000"), row);
     assert!(reply::CSV_HEADER.starts_with("name,start,size"));
