@@ -181,6 +181,11 @@ const SIMULATED: &[(&str, &str, &str)] = &[
 /// Most seeds that a bug may take.
 const SEEDS_MAX: u64 = 4000;
 
+/// Bugs that few worlds notice, and a seed before which none does: the search begins
+/// there. Where it moved, the search takes longer, and finds another.
+const FROM: &[(&str, &str, u64)] =
+    &[("log", "term-forgotten", 1530), ("uniform", "amnesiac-acks", 160), ("link", "earlier-life-heard", 130)];
+
 fn simulated() -> Vec<Row> {
     let row = |(property, what, mutant): &(&'static str, &str, &str)| {
         let scenario = scenario::find(what).expect("a shipped scenario");
@@ -194,7 +199,8 @@ fn simulated() -> Vec<Row> {
             }
             outcome
         };
-        let tally = Batch { until_first_bad: true, ..Batch::of(0..SEEDS_MAX) }.run(run);
+        let from = FROM.iter().find(|it| (it.0, it.1) == (*what, *mutant)).map_or(0, |it| it.2);
+        let tally = Batch { until_first_bad: true, ..Batch::of(from..from + SEEDS_MAX) }.run(run);
         let (seed, _) = tally
             .first_bad
             .unwrap_or_else(|| panic!("{what} --mutant {mutant}: '{}' held in {SEEDS_MAX} worlds", planted.property));
