@@ -198,6 +198,8 @@ fn sealed() -> Security {
 }
 
 /// Two ends of a connection.
+/// Thousands of pairs a second: without a reset at the end each would keep its ports for
+/// a minute, and there are not so many.
 fn pair() -> [TcpStream; 2] {
     let ends = || -> std::io::Result<[TcpStream; 2]> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -205,6 +207,7 @@ fn pair() -> [TcpStream; 2] {
         for end in &ends {
             end.set_nodelay(true)?;
         }
+        socket2::SockRef::from(&ends[1]).set_linger(Some(Duration::ZERO))?;
         Ok(ends)
     };
     ends().expect("loopback is there")
