@@ -121,7 +121,6 @@ impl Ring {
             return self.end_reading(id, Some(text), cx);
         }
         let length = length.min(size - offset);
-        reading.range = reading.range.map(|_| (offset, length));
         let push = manifest.push;
         reading.root = manifest.root;
         let pull = Pull::new(manifest.clone(), &members, offset + reading.said, length - reading.said);
