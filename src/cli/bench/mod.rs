@@ -43,6 +43,8 @@ mod plain_log;
 mod plain_ping;
 #[cfg(all(feature = "ring", feature = "http"))]
 mod plain_ring;
+#[cfg(all(feature = "ring", feature = "http"))]
+mod plain_ring_entry;
 mod plain_stream;
 #[cfg(all(feature = "ring", feature = "http"))]
 mod ring;

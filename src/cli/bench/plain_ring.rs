@@ -12,25 +12,22 @@
 use super::child::serve;
 use super::plain_log::Log;
 use super::sealed::{Receiver, Sender, link};
-use crate::service::ring::cuts::Cuts;
 use crate::service::ring::durability::Durability;
 use serde::{Deserialize, Serialize};
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, SyncSender, sync_channel};
+use std::sync::mpsc::{self, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Blocks on their way to one member.
-const AHEAD: usize = 4;
-/// Blocks of one push at its entry node: in use by two members, and being sent.
-const BLOCKS: usize = 2 * AHEAD + 4;
+pub(super) const AHEAD: usize = 4;
 /// What is copied at once by the relay, in bytes.
-const COPY_BYTES: usize = 256 << 10;
+pub(super) const COPY_BYTES: usize = 256 << 10;
 /// What was only written is synced so often.
 const GROUP_WITHIN: Duration = Duration::from_millis(100);
 
@@ -42,21 +39,21 @@ pub(super) struct Args {
     dir: PathBuf,
     /// Which of them it is
     #[arg(long)]
-    index: usize,
+    pub(super) index: usize,
     /// How many parts a file has
     #[arg(long)]
-    parts: u16,
+    pub(super) parts: u16,
     /// Copies are synced: strict, group or none
     #[arg(long)]
     level: Durability,
     /// Where the log is asked
     #[arg(long)]
-    log: u16,
+    pub(super) log: u16,
 }
 
 /// What members say to one another.
 #[derive(Serialize, Deserialize)]
-enum Head {
+pub(super) enum Head {
     Write {
         file: String,
         whole: u64,
@@ -76,8 +73,8 @@ enum Head {
     Data(u32),
 }
 
-struct Node {
-    args: Args,
+pub(super) struct Node {
+    pub(super) args: Args,
     /// Of all nodes, once the parent has told them.
     ports: OnceLock<Vec<u16>>,
     log: mpsc::Sender<mpsc::Sender<()>>,
@@ -160,7 +157,7 @@ impl Node {
         self.member(sender, receiver)
     }
 
-    fn dial(&self, number: usize) -> io::Result<(Sender, Receiver)> {
+    pub(super) fn dial(&self, number: usize) -> io::Result<(Sender, Receiver)> {
         let ports = self.ports.get().ok_or(io::ErrorKind::NotConnected)?;
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, ports[number % ports.len()]))?;
         stream.write_all(&[0])?;
@@ -220,7 +217,7 @@ impl Node {
         File::open(self.args.dir.join(directory))?.sync_all()
     }
 
-    fn write(
+    pub(super) fn write(
         &self,
         open: &mut HashMap<String, File>,
         file: String,
@@ -239,7 +236,7 @@ impl Node {
         open[&file].write_all_at(bytes, offset)
     }
 
-    fn seal(&self, open: &mut HashMap<String, File>, file: &str) -> io::Result<()> {
+    pub(super) fn seal(&self, open: &mut HashMap<String, File>, file: &str) -> io::Result<()> {
         let strict = self.args.level == Durability::Strict;
         if let Some(made) = open.remove(file).filter(|_| strict) {
             made.sync_data()?;
@@ -252,7 +249,7 @@ impl Node {
         Ok(())
     }
 
-    fn settle(&self, file: &str) -> io::Result<()> {
+    pub(super) fn settle(&self, file: &str) -> io::Result<()> {
         self.logged()?;
         let there = self.path("content", file);
         std::fs::rename(self.path("stage", file), &there)?;
@@ -278,171 +275,8 @@ impl Node {
         Ok(())
     }
 
-    fn read(&self, file: &str, offset: u64, bytes: u32, body: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn read(&self, file: &str, offset: u64, bytes: u32, body: &mut Vec<u8>) -> io::Result<()> {
         body.resize(bytes as usize, 0);
         File::open(self.path("content", file))?.read_exact_at(body, offset)
-    }
-
-    // --- an entry node ---
-
-    fn client(&self, stream: TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let mut reader = BufReader::with_capacity(COPY_BYTES, stream.try_clone()?);
-        let mut log = TcpStream::connect((Ipv4Addr::LOCALHOST, self.args.log))?;
-        log.set_nodelay(true)?;
-        std::thread::scope(|scope| {
-            let mut holders = Vec::new();
-            loop {
-                let mut line = String::new();
-                if reader.read_line(&mut line)? == 0 {
-                    return Ok(());
-                }
-                let words: Vec<&str> = line.split_whitespace().collect();
-                match words[..] {
-                    ["FILE", "PUSH", size, name] => {
-                        while holders.len() < usize::from(self.args.parts) {
-                            holders.push(Holder::start(scope, self, holders.len())?);
-                        }
-                        let size = size.parse().map_err(io::Error::other)?;
-                        let root = self.push(&mut reader, size, name, &holders, &mut log)?;
-                        (&stream).write_all(format!("FILE {size} bytes\nOK {size} {root}\n").as_bytes())?;
-                        for part in 1..=self.args.parts {
-                            of(part, &holders).try_for_each(|to| to.say(Job::Settle(part_name(name, part))))?;
-                        }
-                    }
-                    ["FILE", "PULL", name, size] => {
-                        let size = size.parse().map_err(io::Error::other)?;
-                        self.pull(&stream, name, size)?;
-                        return stream.shutdown(std::net::Shutdown::Write);
-                    }
-                    _ => return Err(io::Error::other(format!("'{line}' is no request"))),
-                }
-            }
-        })
-    }
-
-    fn push(
-        &self,
-        from: &mut impl Read,
-        size: u64,
-        name: &str,
-        holders: &[Holder],
-        log: &mut TcpStream,
-    ) -> io::Result<String> {
-        let cuts = Cuts::new(size, self.args.parts, false);
-        let mut ask = || log.write_all(&[1]).and_then(|()| log.read_exact(&mut [0]));
-        ask()?;
-        let mut hasher = blake3::Hasher::new();
-        // as many blocks as may be under way, round and round: fresh memory costs page faults
-        let mut blocks: VecDeque<Arc<Vec<u8>>> = (0..BLOCKS).map(|_| Arc::default()).collect();
-        for piece in cuts.pieces(0, size) {
-            let mut block = blocks.pop_front().unwrap_or_default();
-            let bytes = Arc::make_mut(&mut block);
-            bytes.resize(piece.take as usize, 0);
-            from.read_exact(bytes)?;
-            hasher.update(bytes);
-            blocks.push_back(block.clone());
-            let offset = piece.at - cuts.start(piece.part);
-            for holder in of(piece.part, holders) {
-                let (file, whole) = (part_name(name, piece.part), cuts.bytes(piece.part));
-                holder.say(Job::Write(file, whole, offset, block.clone()))?;
-            }
-        }
-        let (done, dones) = mpsc::channel();
-        for part in 1..=self.args.parts {
-            of(part, holders).try_for_each(|to| to.say(Job::Seal(part_name(name, part), done.clone())))?;
-        }
-        drop(done);
-        for _ in 0..2 * self.args.parts {
-            dones.recv().map_err(|_| io::Error::other("a bare holder is gone"))?;
-        }
-        ask()?;
-        Ok(hasher.finalize().to_hex().to_string())
-    }
-
-    fn pull(&self, mut to: &TcpStream, name: &str, size: u64) -> io::Result<()> {
-        let cuts = Cuts::new(size, self.args.parts, false);
-        let mut links: HashMap<u16, (Sender, Receiver)> = HashMap::new();
-        let (mut ahead, mut block, mut hasher) = (cuts.pieces(0, size), Vec::new(), blake3::Hasher::new());
-        for (number, piece) in cuts.pieces(0, size).enumerate() {
-            for piece in ahead.by_ref().take(if number == 0 { AHEAD } else { 1 }).filter(|piece| piece.part > 1) {
-                let link = match links.entry(piece.part) {
-                    std::collections::hash_map::Entry::Occupied(link) => link.into_mut(),
-                    std::collections::hash_map::Entry::Vacant(none) => {
-                        none.insert(self.dial(self.args.index + usize::from(piece.part) - 1)?)
-                    }
-                };
-                let (file, offset) = (part_name(name, piece.part), piece.at - cuts.start(piece.part));
-                link.0.send(&Head::Read { file, offset, bytes: piece.take as u32 }, &[])?;
-            }
-            match links.get_mut(&piece.part) {
-                Some((_, receiver)) => match receiver.head()? {
-                    Head::Data(bytes) => receiver.body(bytes as usize, &mut block)?,
-                    _ => return Err(io::Error::other("a bare holder sends no data")),
-                },
-                None => self.read(&part_name(name, piece.part), piece.at, piece.take as u32, &mut block)?,
-            }
-            hasher.update(&block);
-            to.write_all(&block)?;
-        }
-        std::hint::black_box(hasher.finalize());
-        Ok(())
-    }
-}
-
-fn part_name(name: &str, part: u16) -> String {
-    format!("{name}.{part}")
-}
-
-/// Who holds a part: its owner, and the one before it.
-fn of(part: u16, holders: &[Holder]) -> impl Iterator<Item = &Holder> {
-    let at = usize::from(part) - 1;
-    [at, (at + holders.len() - 1) % holders.len()].into_iter().map(|at| &holders[at])
-}
-
-enum Job {
-    Write(String, u64, u64, Arc<Vec<u8>>),
-    Seal(String, mpsc::Sender<()>),
-    Settle(String),
-}
-
-/// A member, seen from an entry node: a thread seals and sends, or writes.
-struct Holder(SyncSender<Job>);
-
-impl Holder {
-    fn start<'s>(scope: &'s std::thread::Scope<'s, '_>, node: &'s Node, number: usize) -> io::Result<Self> {
-        let (jobs, work) = sync_channel::<Job>(AHEAD);
-        let mut link = if number == 0 { None } else { Some(node.dial(node.args.index + number)?) };
-        scope.spawn(move || -> io::Result<()> {
-            let mut open = HashMap::new();
-            for job in work {
-                match (&mut link, job) {
-                    (Some((sender, _)), Job::Write(file, whole, offset, block)) => {
-                        let bytes = block.len() as u32;
-                        sender.send(&Head::Write { file, whole, offset, bytes }, &block)?;
-                    }
-                    (None, Job::Write(file, whole, offset, block)) => {
-                        node.write(&mut open, file, whole, offset, &block)?;
-                    }
-                    (Some((sender, receiver)), Job::Seal(file, done)) => {
-                        sender.send(&Head::Seal(file), &[])?;
-                        receiver.head::<Head>()?;
-                        let _ = done.send(()); // who waited went with its client
-                    }
-                    (None, Job::Seal(file, done)) => {
-                        node.seal(&mut open, &file)?;
-                        let _ = done.send(()); // the same
-                    }
-                    (Some((sender, _)), Job::Settle(file)) => sender.send(&Head::Settle(file), &[])?,
-                    (None, Job::Settle(file)) => node.settle(&file)?,
-                }
-            }
-            Ok(())
-        });
-        Ok(Holder(jobs))
-    }
-
-    fn say(&self, job: Job) -> io::Result<()> {
-        self.0.send(job).map_err(|_| io::Error::other("a bare holder is gone"))
     }
 }

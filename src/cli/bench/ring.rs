@@ -9,6 +9,23 @@
 //! | `ring small group`, `ring small strict` | 16 clients, 1 KiB files, two parts of two copies | the same files and syncs, and bare group commit |
 //! | `ring memory ...` | the most that a node had resident | 100 MiB |
 //! | `ring kill to readable` | kill -9 of a node until a file is read whole; and until all copies are there | none |
+//!
+//! A round that pushes has what it pushed gone from all disks before the other side's
+//! turn, and both sides write back what is dirty outside of the time: or the one pays for
+//! the other's pages. What was learnt, on two cores:
+//!
+//! - The bare entry node lost a quarter while it made each block anew: page faults cost more
+//!   than hashing. Blocks that go round and a thread between opening and writing made it a
+//!   limit; neither side is bound by hashing or sealing, but by copies between sockets and
+//!   the page cache.
+//! - Small files are bound by syncs. Commits that waited for one sync of the log each synced
+//!   their directories; together they do it once.
+//! - A byte of a push is held about four times at its entry node (read, sealed for each of two
+//!   holders, on its way to a disk), of a read about three times, and what is freed stays in
+//!   the allocator's arenas, one for each few threads. 16 streams with 4 MiB each were 245
+//!   MiB resident, sharing 12 MiB still 130; so six large ones are under way at once, and
+//!   share one window ([`member`](crate::service::ring::member)); small files count as what
+//!   they are, or their syncs would not be joined.
 
 use super::Bench;
 use super::figure::{Figure, median, quantile};

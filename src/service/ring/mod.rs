@@ -71,6 +71,7 @@
 //! | what the ring knows of a file | [`manifest`] |
 //! | how pushes, deletions and undoings are decided in the map | [`decide`] |
 //! | how a file is read back: from whom, verified, and what else | [`pull`] |
+//! | the order to move files to nodes that came later | [`rebalance`] |
 //! | which node a client's file is entered at | [`rendezvous`] |
 //! | what would be unreadable if some nodes were down | [`what_if`] |
 //! | how parts are kept, and found again after a crash | [`holder`] |
@@ -92,6 +93,7 @@ pub mod netmap;
 pub mod parts_log;
 pub mod placement;
 pub mod pull;
+pub mod rebalance;
 pub mod rendezvous;
 pub mod sums;
 pub mod text;

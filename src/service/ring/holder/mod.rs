@@ -47,6 +47,7 @@ mod boot;
 mod call;
 mod component;
 mod group;
+mod looking;
 mod shelf;
 mod steps;
 

@@ -15,6 +15,7 @@
 use super::ClientId;
 use super::component::{Cx, Ring};
 use crate::component::{ReplyTo, StreamId, StreamOp};
+use crate::service::ring::cuts::BLOCK_BYTES;
 use crate::service::ring::text::reply::{Code, coded, error};
 use crate::service::ring::text::{Heard, Reader, Refused, Request};
 use crate::time::Time;
@@ -31,8 +32,12 @@ const LINE_CREDIT: u64 = 64 << 10;
 const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// One that wants nothing.
 const IDLE_AFTER: Duration = Duration::from_secs(600);
-/// Memory of pushes and reads at once.
-const UNDER_WAY_MAX: usize = 16;
+/// Pushes and reads at once, as if each were of a block or more; small files count as what
+/// they are.
+const UNDER_WAY_MAX: u64 = 6;
+/// Bytes of all pushes and reads, which share it: each is held several times over, as it
+/// was read, sealed for each holder, and on its way to sockets and disks.
+const UNDER_WAY_BYTES: u64 = 10 << 20;
 /// A life that does not see all members after so long goes on with most.
 const SOON: Duration = Duration::from_secs(3);
 /// A life that does not know the ring after so long does what it can.
@@ -428,16 +433,31 @@ impl Ring {
 
     /// Whether one more may take memory; else it waits.
     pub(super) fn permit(&mut self, id: ClientId) -> bool {
-        let free = self.pushes.len() + self.readings.len() < UNDER_WAY_MAX;
+        let free = self.has_room();
         if !free {
             self.queue.push_back(id);
         }
         free
     }
 
+    /// All that is under way, each as far as it needs memory, in bytes.
+    fn under_way(&self) -> u64 {
+        let pushes: u64 = self.pushes.values().map(|push| push.size().min(BLOCK_BYTES)).sum();
+        pushes + self.readings.len() as u64 * BLOCK_BYTES
+    }
+
+    fn has_room(&self) -> bool {
+        self.under_way() < UNDER_WAY_MAX * BLOCK_BYTES
+    }
+
+    /// Bytes that each push and each read may have under way.
+    pub(super) fn share(&self) -> u64 {
+        UNDER_WAY_BYTES / self.under_way().div_ceil(BLOCK_BYTES).max(1)
+    }
+
     /// Those who waited go on.
     pub(super) fn admit(&mut self, cx: Cx<'_, '_>) {
-        while self.pushes.len() + self.readings.len() < UNDER_WAY_MAX {
+        while self.has_room() {
             let Some(id) = self.queue.pop_front() else { return };
             self.verb_admitted(id, cx);
         }

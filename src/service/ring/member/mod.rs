@@ -6,7 +6,7 @@
 //! | `config` | settings |
 //! | `component` | inputs come in here |
 //! | `clients` | connections: lines and bodies in, answers out, credit |
-//! | `push` | a file on its way in |
+//! | `push` `deciding` | a file on its way in; its end |
 //! | `reading` | a file on its way out |
 //! | `verbs` | what is answered from the map alone |
 //! | `chores` | what is asked of all members: heal, scrub, what-if |
@@ -23,6 +23,7 @@ mod chores;
 mod clients;
 mod component;
 mod config;
+mod deciding;
 mod expiry;
 mod following;
 mod mapping;
@@ -44,7 +45,6 @@ pub use config::Config;
 #[doc(hidden)]
 pub use config::Mutant;
 pub use message::{Answer, Ask, Message};
-pub use rebalance::{Progress, Standing};
 
 /// One client's connection, or one talk of the node's own user.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

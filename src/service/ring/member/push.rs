@@ -15,13 +15,11 @@
 
 use super::asking::Why;
 use super::component::{Cx, Ring};
-use super::mapping::{For, Told, WITHIN, Wish};
+use super::mapping::{For, WITHIN, Wish};
 use super::message::{Answer, Ask, Got};
-use super::moving::KEPT_FOR;
-use super::{ClientId, MOVER, Mutant};
+use super::{ClientId, MOVER};
 use crate::id::NodeId;
 use crate::protocol::replicated_log::Level;
-use crate::protocol::replicated_map::Committed;
 use crate::service::ring::cuts::Cuts;
 use crate::service::ring::decide::{self, File};
 use crate::service::ring::holder::Refusal;
@@ -31,20 +29,15 @@ use crate::service::ring::parts_log::{PartId, Place};
 use crate::service::ring::placement::slots;
 use crate::service::ring::sums::{Hash, Sums};
 use crate::service::ring::text::Expected;
-use crate::service::ring::text::reply::{Code, coded, error, pushed};
+use crate::service::ring::text::reply::{Code, coded, error};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Bytes of one push that are granted, here, or not yet written everywhere.
 pub(super) const WINDOW: u64 = 4 << 20;
-/// The same of all pushes, which share it: each byte is held once more, sealed, for each
-/// of its holders.
-const WINDOW_ALL: u64 = 12 << 20;
 /// A holder that does not answer within this time has failed the push.
-const HOLDER_WITHIN: Duration = Duration::from_secs(30);
-/// How often another content of the same name may come in between.
-const TRIES_MAX: u32 = 32;
+pub(super) const HOLDER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Which answer of a holder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,7 +49,7 @@ pub(super) enum Step {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+pub(super) enum Stage {
     /// What stands there is read, for a push that expects something.
     Looking,
     Beginning,
@@ -69,13 +62,13 @@ enum Stage {
 }
 
 pub(super) struct Push {
-    intent: Manifest,
-    expected: Option<Expected>,
-    size: u64,
-    stage: Stage,
+    pub(super) intent: Manifest,
+    pub(super) expected: Option<Expected>,
+    pub(super) size: u64,
+    pub(super) stage: Stage,
     sums: Sums,
     /// The version of `ring/t/<push>` in the map.
-    begun: Option<u64>,
+    pub(super) begun: Option<u64>,
     /// Answers that are awaited.
     open: usize,
     /// Chunks that are not yet written everywhere: answers awaited, and bytes.
@@ -83,9 +76,9 @@ pub(super) struct Push {
     next_chunk: u64,
     under_way: u64,
     full: BTreeSet<NodeId>,
-    tries: u32,
+    pub(super) tries: u32,
     /// It is a file on its way to other nodes.
-    moves: Option<Moves>,
+    pub(super) moves: Option<Moves>,
 }
 
 /// The content that a push moves.
@@ -117,6 +110,11 @@ impl Push {
     /// A file that is there already, on its way to other nodes.
     pub(super) fn moving(intent: Manifest, moves: Moves) -> Self {
         Push { moves: Some(moves), ..Push::new(intent, None, BTreeSet::new()) }
+    }
+
+    /// Bytes of the file.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 
     pub(super) fn takes_bytes(&self) -> bool {
@@ -206,7 +204,7 @@ impl Ring {
         self.transact(For::Client(id), begin, cx);
     }
 
-    fn prepare(&mut self, id: ClientId, cx: Cx<'_, '_>) {
+    pub(super) fn prepare(&mut self, id: ClientId, cx: Cx<'_, '_>) {
         let Some(push) = self.pushes.get_mut(&id) else { return };
         push.stage = Stage::Preparing;
         let begun = push.begun.unwrap_or(0);
@@ -257,8 +255,7 @@ impl Ring {
             return self.move_on(cx);
         }
         let Some(push) = self.pushes.get(&id) else { return };
-        let window = WINDOW.min(WINDOW_ALL / self.pushes.len().max(1) as u64);
-        let room = window.saturating_sub(push.under_way);
+        let room = WINDOW.min(self.share()).saturating_sub(push.under_way);
         if let Some(client) = self.clients.get(id) {
             let (left, _) = client.body();
             client.grant_up_to(left.min(room), cx);
@@ -374,117 +371,5 @@ impl Ring {
         }
         let code = if *refusal == Refusal::Busy { Code::Busy } else { Code::Unavailable };
         self.fail_push(id, coded(code, &format!("node {port}: {refusal}: nothing was stored")), cx);
-    }
-
-    // --- the decision ---
-
-    fn read_for_commit(&mut self, id: ClientId, cx: Cx<'_, '_>) {
-        let Some(push) = self.pushes.get_mut(&id) else { return };
-        push.stage = Stage::Reading;
-        // a commit that rests on an old sight fails, and reads anew
-        let level = if push.tries == 0 && push.expected.is_none() { Level::Stale } else { Level::Linearizable };
-        let keys = File::keys(&push.intent.name).to_vec();
-        self.wish(For::Client(id), Wish::Get(keys, level), WITHIN, cx);
-    }
-
-    /// The map answers.
-    pub(super) fn push_told(&mut self, id: ClientId, told: Told, cx: Cx<'_, '_>) {
-        let Some(push) = self.pushes.get_mut(&id) else { return };
-        match (push.stage, told) {
-            (Stage::Looking | Stage::Reading, Told::Entries(entries)) => match File::read(&entries) {
-                Ok(file) => self.push_sees(id, &file, cx),
-                Err(wrong) => self.fail_push(id, error(&wrong.to_string()), cx),
-            },
-            (Stage::Beginning, Told::Committed(Some(Committed::Done { version }))) => {
-                push.begun = Some(version);
-                self.prepare(id, cx);
-            }
-            (Stage::Committing, Told::Committed(Some(Committed::Done { .. }))) => {
-                let copies = usize::from(push.intent.copies).min(push.intent.slots.len()) as u8;
-                let text = pushed(&push.intent, copies, self.config.durability);
-                self.pushes.remove(&id);
-                self.push_over(id, Ok(text), cx);
-            }
-            (Stage::Committing, Told::Committed(Some(Committed::Failed { condition: 0, .. }))) => {
-                let text = "the push took too long and was given up: nothing was stored";
-                self.fail_push(id, coded(Code::Unavailable, text), cx);
-            }
-            (Stage::Committing, Told::Committed(Some(Committed::Failed { .. }))) => {
-                push.tries += 1;
-                if push.tries > TRIES_MAX {
-                    let text = "other contents of this name came in between too often: nothing was stored";
-                    return self.fail_push(id, coded(Code::Conflict, text), cx);
-                }
-                self.read_for_commit(id, cx);
-            }
-            (_, Told::Committed(Some(Committed::Refused(why)))) => {
-                let text = format!("the map refuses ({why:?}): nothing was stored");
-                self.fail_push(id, coded(Code::Full, &text), cx);
-            }
-            (Stage::Committing, Told::Committed(None)) => {
-                let text = "no quorum: it is not known whether the file was stored; ask FILE STAT";
-                self.fail_push(id, coded(Code::Unavailable, text), cx);
-            }
-            _ => self.fail_push(id, coded(Code::Unavailable, "no quorum: nothing was stored"), cx),
-        }
-    }
-
-    /// What stands under the name is known.
-    fn push_sees(&mut self, id: ClientId, file: &File, cx: Cx<'_, '_>) {
-        let wall = self.wall_ms(cx);
-        let moves = self.pushes.get(&id).and_then(|push| push.moves.as_ref());
-        if let Some(why) = moves.and_then(|moves| self.forbids_move(moves, file)) {
-            return self.fail_push(id, why, cx);
-        }
-        let undo = self.config.undo.min(if moves.is_some() { KEPT_FOR } else { Duration::MAX });
-        let until = wall + undo.as_millis() as u64;
-        let Some(push) = self.pushes.get_mut(&id) else { return };
-        let version = match file.next(push.expected) {
-            Ok(version) => version,
-            Err(conflict) => return self.fail_push(id, coded(Code::Conflict, &conflict.to_string()), cx),
-        };
-        if push.stage == Stage::Looking {
-            return self.begin(id, cx);
-        }
-        let Some(begun) = push.begun else { return };
-        push.intent.version = version;
-        push.stage = Stage::Committing;
-        let commit = file.commit(&push.intent, begun, until);
-        self.transact(For::Client(id), commit, cx);
-    }
-
-    // --- failure ---
-
-    /// The push comes to nothing: the client hears why.
-    pub(super) fn fail_push(&mut self, id: ClientId, why: String, cx: Cx<'_, '_>) {
-        self.abort_push(id, cx);
-        self.push_over(id, Err(why), cx);
-    }
-
-    /// Nothing of it is left to do: who waits for it is told.
-    fn push_over(&mut self, id: ClientId, end: Result<String, String>, cx: Cx<'_, '_>) {
-        match end {
-            _ if id == MOVER => self.move_over(end.is_ok(), cx),
-            Ok(text) | Err(text) => self.answer(id, text, cx),
-        }
-        self.admit(cx);
-    }
-
-    /// The client is gone.
-    pub(super) fn give_up_push(&mut self, id: ClientId, cx: Cx<'_, '_>) {
-        self.abort_push(id, cx);
-    }
-
-    fn abort_push(&mut self, id: ClientId, cx: Cx<'_, '_>) {
-        let Some(push) = self.pushes.remove(&id) else { return };
-        self.asking.drop_client(id);
-        let Some(begun) = push.begun else { return };
-        if self.has(Mutant::AbortWithoutMap) {
-            for node in push.intent.slots.clone() {
-                let abort = Ask::Abort(push.intent.push);
-                self.ask(node, abort, Bytes::new(), Why::Nothing, HOLDER_WITHIN, cx);
-            }
-        }
-        self.abort(push.intent.push, begun, cx);
     }
 }

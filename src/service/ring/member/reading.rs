@@ -8,6 +8,7 @@ use super::mapping::{For, Told};
 use super::message::{Answer, Ask, Got};
 use super::verbs::Verb;
 use crate::id::NodeId;
+use crate::service::ring::cuts::BLOCK_BYTES;
 use crate::service::ring::decide::File;
 use crate::service::ring::manifest::{Manifest, PushId};
 use crate::service::ring::name::Name;
@@ -22,9 +23,6 @@ use std::time::Duration;
 const HAS_WITHIN: Duration = Duration::from_secs(3);
 /// A block that does not come in this time is fetched elsewhere.
 const BLOCK_WITHIN: Duration = Duration::from_secs(5);
-
-/// Blocks of all reads that are asked for or held: they share it.
-const AHEAD_ALL: usize = 12;
 
 /// What a holder was asked for a read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,7 +121,6 @@ impl Ring {
             return self.end_reading(id, Some(text), cx);
         }
         let length = length.min(size - offset);
-        reading.range = reading.range.map(|_| (offset, length));
         let push = manifest.push;
         reading.root = manifest.root;
         let pull = Pull::new(manifest.clone(), &members, offset + reading.said, length - reading.said);
@@ -160,7 +157,7 @@ impl Ring {
 
     /// Asks for more, and writes what there is.
     pub(super) fn read_on(&mut self, id: ClientId, cx: Cx<'_, '_>) {
-        let ahead = AHEAD_ALL / self.readings.len().max(1);
+        let ahead = (self.share() / BLOCK_BYTES) as usize;
         loop {
             let Some(reading) = self.readings.get_mut(&id) else { return };
             let Some((push, pull)) = reading.under_way.as_mut() else { return };

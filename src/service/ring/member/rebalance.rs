@@ -27,18 +27,16 @@ use crate::protocol::replicated_log::Level;
 use crate::protocol::replicated_map::{Committed, Condition, Entry, Transaction};
 use crate::service::ring::decide::File;
 use crate::service::ring::manifest::{FILES, Manifest, State};
+use crate::service::ring::rebalance::{Progress, Standing};
 use crate::service::ring::text::Rate;
 use crate::service::ring::text::reply::{Code, coded, rebalanced};
 use crate::time::Time;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// The order's key.
 pub(super) const REBALANCE: &[u8] = b"ring/rebalance";
-/// Bytes a second, where nobody says.
-const USUAL_RATE: u64 = 32 << 20;
 /// What may be moved at once after a pause, as a part of a second.
 const BURST: u64 = 5;
 /// Entries of the map that are read as one.
@@ -49,35 +47,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 const SAVE_EVERY: Duration = Duration::from_secs(1);
 /// How often an order is tried against others'.
 const TRIES_MAX: u32 = 16;
-
-/// How a rebalance stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub enum Standing {
-    /// Nobody asked for one.
-    #[default]
-    None,
-    /// Files are moved.
-    Running,
-    /// All files lie as today's ring would have them.
-    Done,
-    /// It was stopped.
-    Stopped,
-}
-
-/// The order, and how far it has come.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Progress {
-    /// How it stands.
-    pub state: Standing,
-    /// Bytes a second.
-    pub rate: u64,
-    /// Files that were moved, and their bytes.
-    pub moved: u64,
-    /// Of the files that were moved.
-    pub bytes: u64,
-    /// Files that the last pass had to leave.
-    pub left: u64,
-}
 
 /// What the map was asked for.
 enum Asked {
@@ -153,7 +122,7 @@ impl Ring {
             (Told::Entries(entries), _) => {
                 let now: Option<&Entry> = entries.first().and_then(Option::as_ref);
                 let (before, version) = now.map_or_else(Default::default, |entry| (read(&entry.value), entry.version));
-                let Some(order) = ordered_by(rate, &before) else {
+                let Some(order) = before.ordered(rate) else {
                     return self.answer(id, rebalanced(&before), cx);
                 };
                 let transaction = write(&order, version);
@@ -295,42 +264,9 @@ impl Ring {
     }
 }
 
-/// The order that a client's request makes of what stands there; `None` to be told only.
-fn ordered_by(rate: Rate, before: &Progress) -> Option<Progress> {
-    let running = before.state == Standing::Running;
-    // what is under way goes on at another rate
-    let start = |rate: u64| {
-        if running {
-            Progress { rate, ..before.clone() }
-        } else {
-            Progress { rate, state: Standing::Running, ..Progress::default() }
-        }
-    };
-    match rate {
-        Rate::Status => None,
-        Rate::Stop if !running => None,
-        Rate::Stop => Some(Progress { state: Standing::Stopped, ..before.clone() }),
-        Rate::Usual => Some(start(USUAL_RATE)),
-        Rate::Bytes(bytes) => Some(start(bytes.max(1))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_order_goes_on_with_what_runs() {
-        let running = Progress { state: Standing::Running, rate: 5, moved: 3, bytes: 9, left: 1 };
-        let faster = ordered_by(Rate::Bytes(7), &running);
-        assert_eq!(faster, Some(Progress { rate: 7, ..running.clone() }));
-        let stopped = ordered_by(Rate::Stop, &running).expect("it runs");
-        assert_eq!((stopped.state, stopped.moved), (Standing::Stopped, 3));
-        assert_eq!(ordered_by(Rate::Stop, &stopped), None, "nothing is to be stopped");
-        let anew = ordered_by(Rate::Usual, &stopped).expect("it begins");
-        assert_eq!((anew.state, anew.moved, anew.rate), (Standing::Running, 0, USUAL_RATE));
-        assert_eq!(ordered_by(Rate::Status, &running), None);
-    }
 
     #[test]
     fn an_older_sight_of_the_order_changes_nothing() {

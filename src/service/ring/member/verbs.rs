@@ -4,13 +4,13 @@
 use super::ClientId;
 use super::component::{Cx, Ring};
 use super::mapping::{For, Told, WITHIN, Wish};
-use super::rebalance::Progress;
 use super::topology::{Member, Record};
 use crate::protocol::replicated_log::Level;
 use crate::protocol::replicated_map::{Committed, Page};
 use crate::service::ring::decide::{Conflict, File};
 use crate::service::ring::manifest::{FILES, Manifest, State};
 use crate::service::ring::name::Name;
+use crate::service::ring::rebalance::Progress;
 use crate::service::ring::text::reply::{self, CSV_HEADER, Code, coded, error};
 use crate::service::ring::text::{Expected, Listing, Rate, Request};
 use bytes::Bytes;

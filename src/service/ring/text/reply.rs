@@ -2,9 +2,9 @@
 
 use super::super::durability::Durability;
 use super::super::manifest::{Manifest, State};
-use super::super::member::{Progress, Standing};
 use super::super::name::Name;
 use super::super::netmap::Netmap;
+use super::super::rebalance::{Progress, Standing};
 use super::super::sums::Hash;
 use super::super::what_if::Tally;
 use super::request::{Chunk, escaped};
