@@ -13,3 +13,16 @@ fn acknowledged_files_are_there_and_copies_are_repaired() {
         Err(failure) => panic!("{failure}"),
     }
 }
+
+/// A read that had said nothing yet found no copy, since its file had been overwritten and
+/// the old content's time was over; it went on with the new content, and read only as many
+/// bytes of that as the old one had.
+#[test]
+fn a_read_that_looks_again_reads_as_much_as_was_asked_for() {
+    let scenario = find("ring").expect("shipped");
+    let batch = seeds("sim_ring::a_read_that_looks_again_reads_as_much_as_was_asked_for", 119..120);
+    let run = batch.measures(Setup::default(), scenario.smallest()).explore(|setup| scenario.run(setup, None));
+    if let Err(failure) = run {
+        panic!("{failure}");
+    }
+}
