@@ -14,7 +14,7 @@ const KILLS: &str = "NODEWRIGHT_RING_KILLS";
 
 /// Waits for something that a node does by itself.
 #[track_caller]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + DEADLINE;
     while !holds() {
         assert!(Instant::now() < until, "never: {what}");
@@ -24,7 +24,7 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// Reads a file that is there or is not, once enough nodes answer.
 #[track_caller]
-fn read(ring: &Cluster, node: usize, name: &str) -> Option<Vec<u8>> {
+pub(super) fn read(ring: &Cluster, node: usize, name: &str) -> Option<Vec<u8>> {
     let until = Instant::now() + DEADLINE;
     loop {
         match ring.pull(node, name) {

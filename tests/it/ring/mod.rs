@@ -3,6 +3,7 @@
 
 mod cluster;
 mod faults;
+mod members;
 
 use cluster::{Cluster, DEADLINE, content};
 use std::fs;
