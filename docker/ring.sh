@@ -63,6 +63,21 @@ reads() {
     done
 }
 
+# What a stranger hears who does not have the token.
+stranger() {
+    local line
+    exec 3<>/dev/tcp/172.29.0.2/7000
+    printf '%s\n' "$1" >&3
+    IFS= read -r -t 10 line <&3 || true
+    exec 3>&-
+    echo "$line"
+}
+for said in "FILE LIST" "FILE PULL file-1" "AUTH $(printf 'x%.0s' {1..48})"; do
+    heard=$(stranger "$said")
+    [[ "$heard" == "ERR AUTH"* ]] || die "a stranger says '$said' and hears '$heard'" 1
+done
+say "seen: strangers are refused"
+
 docker kill nodewright-ring-1 >/dev/null
 wait_for "the files are read without node 1, killed" reads
 docker start nodewright-ring-1 >/dev/null
