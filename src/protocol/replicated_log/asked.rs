@@ -10,7 +10,7 @@ use super::wishes::{Asked, Wish};
 use crate::codec::Batch;
 use crate::component::{Context, FailedWhy, Lane, ReplyTo, Target, To};
 use crate::error::CallError;
-use crate::id::Kind;
+use crate::id::{Kind, NodeId};
 use std::time::Duration;
 
 /// Longest command.
@@ -63,10 +63,21 @@ impl ReplicatedLog {
             Call::Query { channel, query, level, within } => {
                 self.read(What::Query(channel, query), level, within, reply_to, cx);
             }
-            Call::Remove { node, within } => self.wish(Wish::Remove(node), within, reply_to, cx),
+            Call::Remove { node, within } => match self.replica_of(node) {
+                Some(Some(replica)) => self.wish(Wish::Remove(replica), within, reply_to, cx),
+                Some(None) => cx.reply(reply_to, Ok::<(), CallError>(())),
+                None => cx.reply(reply_to, Err::<(), _>(CallError::Refused(super::NOT_READY.into()))),
+            },
             Call::Transfer { to, within } => self.wish(Wish::Lead(to), within, reply_to, cx),
             Call::Status => cx.reply(reply_to, self.status()),
         }
+    }
+
+    /// A node's replica, if this one is of a group.
+    fn replica_of(&self, node: NodeId) -> Option<Option<u64>> {
+        let Phase::Running(replica) = &self.phase else { return None };
+        let members = &replica.state.as_ref()?.members;
+        Some(members.iter().find(|(_, it)| **it == node).map(|(id, _)| *id))
     }
 
     pub(super) fn read(

@@ -74,7 +74,8 @@ pub enum Call {
         within: Duration,
     },
     /// Removes a node from the group, unless the voters that are left would not answer
-    /// as a majority of themselves. Answered with `Result<(), CallError>`.
+    /// as a majority of themselves. It is its present replica that goes: one that takes
+    /// part anew stays. Answered with `Result<(), CallError>`.
     Remove {
         /// The node.
         node: NodeId,

@@ -21,8 +21,9 @@ const BEHIND_MAX: u64 = 64;
 pub(super) enum Wish {
     /// This replica takes part, in the place of any other one of its node.
     Join(Member),
-    /// This node takes no part.
-    Remove(NodeId),
+    /// This replica takes no part. Not its node: that may be taken in again, with another
+    /// one, before all who wish for this have seen it.
+    Remove(u64),
     /// This node leads.
     Lead(NodeId),
 }
@@ -32,7 +33,7 @@ impl Wish {
     pub(super) fn is_true(&self, state: &State, leader: Option<NodeId>) -> bool {
         match self {
             Wish::Join(member) => state.members.contains_key(&member.replica),
-            Wish::Remove(node) => state.members.values().all(|it| it != node),
+            Wish::Remove(replica) => !state.members.contains_key(replica),
             Wish::Lead(node) => leader == Some(*node),
         }
     }
@@ -69,16 +70,11 @@ pub(super) fn act(wish: &Wish, me: u64, state: &State, engine: &Engine) -> Act {
             Act::Change(Change { learners: vec![*member], removed, ..Change::default() })
         }
         Wish::Join(_) => Act::Nothing,
-        Wish::Remove(node) => {
-            let removed: Vec<u64> = replicas_of(*node).collect();
-            match removed.as_slice() {
-                [] => Act::Nothing,
-                // the last voter cannot go, and a leader hands over before it goes
-                _ if removed.contains(&me) => best_other(me, state, engine).map_or(Act::Nothing, Act::Transfer),
-                _ if !has_majority_without(&removed, me, state, engine) => Act::Nothing,
-                _ => Act::Change(Change { removed, ..Change::default() }),
-            }
-        }
+        Wish::Remove(replica) if !state.members.contains_key(replica) => Act::Nothing,
+        // the last voter cannot go, and a leader hands over before it goes
+        Wish::Remove(replica) if *replica == me => best_other(me, state, engine).map_or(Act::Nothing, Act::Transfer),
+        Wish::Remove(replica) if !has_majority_without(*replica, me, state, engine) => Act::Nothing,
+        Wish::Remove(replica) => Act::Change(Change { removed: vec![*replica], ..Change::default() }),
         Wish::Lead(node) => {
             let fits = |id: &u64| state.conf.votes(*id) && *id != me && has_caught_up(*id, engine);
             replicas_of(*node).find(fits).map_or(Act::Nothing, Act::Transfer)
@@ -94,8 +90,8 @@ fn best_other(me: u64, state: &State, engine: &Engine) -> Option<u64> {
 
 /// Whether those that are left answer as a majority of themselves: else the removal of
 /// one that is up would stop the group.
-fn has_majority_without(removed: &[u64], me: u64, state: &State, engine: &Engine) -> bool {
-    let left = || state.conf.voters.iter().filter(|id| !removed.contains(id));
+fn has_majority_without(removed: u64, me: u64, state: &State, engine: &Engine) -> bool {
+    let left = || state.conf.voters.iter().filter(|id| **id != removed);
     let answering = left().filter(|id| **id == me || engine.is_active(**id)).count();
     2 * answering > left().count()
 }
