@@ -21,8 +21,8 @@ pub(crate) struct Serving {
 }
 
 impl Serving {
-    /// Serves on a bound listener. What changes when it is to stop is made first, for
-    /// those who share it.
+    /// Serves on a bound listener: `serve` runs on the thread, and hears when it is to
+    /// stop.
     ///
     /// # Errors
     /// The machine refuses a thread; or others can reach the address, and there is no

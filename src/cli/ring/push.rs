@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 #[command(after_help = "\
 It is stored when the command says so: all copies are on disks (as durably as the answer names), and a majority of the
-nodes has agreed. What the
-ring has is compared with what was read here (BLAKE3, as b3sum prints it).
+nodes has agreed. What the ring has is compared with what was read here (BLAKE3, as b3sum prints it).
 
 Examples:
   nodewright ring push photo.jpg notes.txt

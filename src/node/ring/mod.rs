@@ -59,8 +59,9 @@ impl Node {
     /// names that all nodes of the ring know. Clients speak its text protocol on the
     /// node's port; `netcat` is one. It stands on the replicated log, which comes with
     /// it, in the directory `dir` as [`Node::has_replicated_log`] says, where `content/`
-    /// and `backup/` hold the parts, and `ballast` keeps 16 MiB for deletions on a full disk. The same on all voters. Needs the crate's feature
-    /// `ring`, which is on by default.
+    /// and `backup/` hold the parts, and `ballast` keeps 16 MiB for deletions on a full
+    /// disk. The same on all voters. Needs the crate's feature `ring`, which is on by
+    /// default.
     ///
     /// ```
     /// use nodewright::node::Node;

@@ -2,8 +2,7 @@
 
 use super::config::{Config, Mutant};
 use crate::component::{
-    Context, Erased, Input, Inspection, Lane, LoadSample, Manifest, NetComponent, PeerChange, PeerRole, Role, Run, To,
-    Token,
+    Context, Erased, Input, Inspection, Lane, Manifest, NetComponent, PeerChange, PeerRole, Role, Run, To, Token,
 };
 use crate::error::{CallError, Fault};
 use crate::event::{Event, EventType};
@@ -215,10 +214,8 @@ impl NetComponent for Steering {
             }
             Input::Timer(Timer::Report) => self.report(cx),
             Input::Reply { token, value } if Some(token) == self.asked => self.answered(value),
-            Input::Load(LoadSample { cpu_percent, memory_percent }) => {
-                let sample = LoadSample { cpu_percent, memory_percent };
-                self.score = score::score(&sample, 0).map(score::tenths);
-            }
+            // a log's node has no tasks to count
+            Input::Load(sample) => self.score = score::score(&sample, 0).map(score::tenths),
             _ => {}
         }
         Ok(())
