@@ -17,9 +17,11 @@ pub struct Boot {
     pub me: Life,
     /// The node's name.
     pub name: Arc<str>,
-    /// How many voters are configured, this node included where it is one.
+    /// How many voters are configured, this node included where it is one. Where the
+    /// node has a replicated log, they are the first list of several
+    /// ([`VoterList`](crate::protocol::membership::VoterList)).
     pub voters: usize,
-    /// Whether this node is a configured voter (else a listener).
+    /// Whether this node is a configured voter (else a listener, or a joiner).
     pub voter: bool,
 }
 
@@ -193,9 +195,10 @@ pub struct Failed {
 /// Why a request failed.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Hash)]
 pub enum FailedWhy {
-    /// The life it was for ended: it may or may not have received it.
+    /// The life it was for ended, or this node was removed from the voters: others
+    /// may or may not have received it.
     Ended,
-    /// Listeners have no vote and cannot broadcast.
+    /// Who has no vote cannot broadcast: a listener, a node that its log does not list.
     NotAVoter,
     /// This delivery does not support the target.
     Target,

@@ -209,13 +209,16 @@ impl Node {
         config.window_bytes = self.settings.window_bytes;
         config.origin_bytes_max = config.origin_bytes_max.max(4 * self.settings.window_bytes);
         config.unstable_bytes_max = self.settings.unstable_bytes_max;
+        config.voters_by_log = self.log.is_some();
         config
     }
 
     /// What is added where something is missing.
     fn catalogue(&self, routes: request::Config, clocks: &Clocks) -> Catalogue {
         let exclude_after = self.settings.exclude_after;
-        let membership = Factory::new(move || Membership::new(membership::Config::new(exclude_after)));
+        let members =
+            membership::Config { voters_by_log: self.log.is_some(), ..membership::Config::new(exclude_after) };
+        let membership = Factory::new(move || Membership::new(members));
         let requests = Factory::new(move || Requests::new(routes.clone()));
         let phi = failure_detector::Config::default();
         let mut catalogue = Catalogue::from([
@@ -288,13 +291,6 @@ impl Node {
                 call.clone(),
                 "total order rests on a log in a directory, and this node has none".into(),
                 ".has_replicated_log(\"data\")",
-            );
-        }
-        if let (Some((_, call)), true) = (self.deliveries.first(), self.is_joiner()) {
-            bad(
-                call.clone(),
-                "it joins a replicated log, and the voters of a delivery are the configured list".into(),
-                "leave it out: .on_receive_message(MessageType::TotalOrderDelivery, ..) needs no other delivery",
             );
         }
         if let (Some((_, call)), true) = (&self.election, self.is_joiner()) {

@@ -69,7 +69,7 @@ impl Window {
         if let Some(failed) = self.failed.iter().find(|failed| (failed.first..=failed.last).contains(&number)) {
             return Some(Err(match failed.why {
                 FailedWhy::Ended => CallError::Ended("the life it was for".into()),
-                FailedWhy::NotAVoter => CallError::Refused("a listener has no vote and cannot broadcast".into()),
+                FailedWhy::NotAVoter => CallError::Refused("this node has no vote and cannot broadcast".into()),
                 FailedWhy::Target => CallError::Refused("this delivery cannot send to a single node".into()),
             }));
         }

@@ -20,6 +20,7 @@
 //! | `map` | compare-and-set, reads and lists of the replicated map |
 //! | `steering` | the log's leader by load |
 //! | `stego` | the steganography service: tasks, leaders, fallen servers |
+//! | `voters` | a delivery's voters change as entries of the log |
 //! | `chaos` `stacks` | what those on the log strike with; the nodes that these are made of |
 //!
 //! The planted bugs ([`Planted`]) are for a person who wants to see a failure
@@ -48,6 +49,8 @@ mod steering;
 #[cfg(feature = "stego_service")]
 mod stego;
 mod talker;
+#[cfg(feature = "replicated_log")]
+mod voters;
 
 use crate::sim::{FaultClass, Outcome, Setup, Smallest};
 use std::ops::RangeInclusive;
@@ -118,6 +121,8 @@ pub fn scenarios() -> Vec<Box<dyn Scenario>> {
     all.extend(map::scenarios());
     #[cfg(feature = "replicated_log")]
     all.extend(steering::scenarios());
+    #[cfg(feature = "replicated_log")]
+    all.extend(voters::scenarios());
     #[cfg(feature = "ring")]
     all.extend(ring::scenarios());
     #[cfg(feature = "stego_service")]

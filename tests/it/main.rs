@@ -44,6 +44,8 @@ mod node_documents;
 #[cfg(feature = "replicated_log")]
 mod node_log;
 mod node_log_disk;
+#[cfg(feature = "replicated_log")]
+mod node_voters;
 mod pinning;
 #[cfg(feature = "cli")]
 mod process;
@@ -78,6 +80,8 @@ mod sim_schedules;
 mod sim_steering;
 #[cfg(feature = "stego_service")]
 mod sim_stego;
+#[cfg(feature = "replicated_log")]
+mod sim_voters;
 mod sim_wal;
 #[cfg(all(feature = "cli", feature = "stego_service"))]
 mod stego_service;

@@ -94,6 +94,7 @@ const PROPERTIES: &[&str] = &[
     #[cfg(feature = "stego_service")]
     "stego: right results",
     "map: linearizability",
+    "voters: uniform agreement",
     "steering: moves are a tenure apart",
     "steering: an advantage lasts before a move",
     "steering: in calm the idlest leads",
@@ -174,6 +175,7 @@ const SIMULATED: &[(&str, &str, &str)] = &[
     ("steering: moves are a tenure apart", "steering", "no-tenure"),
     ("steering: an advantage lasts before a move", "steering", "at-once"),
     ("steering: in calm the idlest leads", "steering", "never-asks"),
+    ("voters: uniform agreement", "voters", "first-copy"),
     ("map: linearizability", "map", "conditions-ignored"),
     ("map: linearizability", "map", "list-from-one"),
 ];

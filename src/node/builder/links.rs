@@ -98,8 +98,10 @@ impl Node {
     }
 
     /// The voters: `host:port` or `name@host:port`, the same list on all nodes.
-    /// The own address is recognised and dropped. The number of voters never
-    /// changes while a cluster runs; majorities are majorities of this list.
+    /// The own address is recognised and dropped. Majorities are majorities of this
+    /// list. It does not change while a cluster runs; but with a replicated log it
+    /// is only the first of several: who [`Node::joins`] comes to vote as well, in
+    /// all deliveries, and who is removed from the log votes nowhere.
     pub fn has_peers<A: AsRef<str>>(mut self, addresses: impl IntoIterator<Item = A>) -> Self {
         for address in addresses {
             let read = self.read("has_peers", address.as_ref(), "host:port");
@@ -112,8 +114,9 @@ impl Node {
     /// members.
     ///
     /// With a replicated log it becomes a member of that: it links with all
-    /// members, catches up, and votes once it has, where fewer than five do. Its
-    /// directory remembers the members, so that its next start needs no call of
+    /// members, catches up, and votes once it has, where fewer than five do. From
+    /// then on it broadcasts and receives by all other deliveries too, the same on all
+    /// nodes; before, they are silent, and refuse what it sends. Its directory remembers the members, so that its next start needs no call of
     /// this. Without a log it is a *listener*: it receives what is broadcast, has
     /// no vote and cannot broadcast.
     ///

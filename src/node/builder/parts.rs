@@ -163,6 +163,9 @@ impl Node {
     /// same on all voters. A majority of them must be up for anything to be
     /// delivered; two voters stop when one is down.
     ///
+    /// The log also says who votes in the node's other deliveries, which wait until
+    /// it does: the first time, until all configured voters have met.
+    ///
     /// ```
     /// use nodewright::node::Node;
     ///

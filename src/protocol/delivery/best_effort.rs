@@ -12,7 +12,7 @@ use super::config::Mutant;
 use super::held::Held;
 use super::message::{Head, Message};
 use super::window::Sent;
-use crate::component::{Lane, PeerRole, Target, To};
+use crate::component::{Lane, Target, To};
 use crate::id::Life;
 use bytes::Bytes;
 
@@ -31,13 +31,19 @@ impl Broadcast {
         if to == Some(To::All) && self.is(Mutant::StopAtFirstError) {
             return self.send_until_the_first_error(&message, seq, held, cx);
         }
-        let bytes = to.map_or(0, |to| cx.send_with(to, Lane::Data, &message, held.body()));
-        let lives = self.peers.values().filter(|(life, role)| match to {
-            Some(To::All) => *role == PeerRole::Voter,
+        let mut bytes = 0;
+        match to {
+            Some(To::All) => self.all().for_each(|to| bytes = cx.send_with(to, Lane::Data, &message, held.body())),
+            Some(to) => bytes = cx.send_with(to, Lane::Data, &message, held.body()),
+            None => {}
+        }
+        let voters = &self.voters;
+        let lives = self.peers.values().map(|(life, _)| *life).filter(|life| match to {
+            Some(To::All) => voters.slot(*life).is_some_and(|slot| voters.slots[slot].linked),
             Some(To::Life(one)) => *life == one,
             None => false,
         });
-        self.window.send(seq, sent, lives.map(|(life, _)| *life), bytes, &mut self.receipts);
+        self.window.send(seq, sent, lives, bytes, &mut self.receipts);
         let to_self = matches!(target, Target::All) || target == Target::Node(self.me.node);
         if to_self && !self.is(Mutant::SkipSelf) {
             self.hand_up(self.me, seq, held, cx);
@@ -49,7 +55,7 @@ impl Broadcast {
 
     /// The planted bug: who comes after one that fails is left out.
     fn send_until_the_first_error(&mut self, message: &Message, seq: u64, held: Held, cx: Cx<'_, '_>) {
-        for voter in &self.voters.slots {
+        for (_, voter) in self.voters.listed() {
             match voter.life.filter(|_| voter.linked && !voter.suspected) {
                 Some(life) => _ = cx.send_with(To::Life(life), Lane::Data, message, held.body()),
                 None => break,

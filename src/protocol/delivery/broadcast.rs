@@ -9,21 +9,23 @@ use super::config::{Config, Mutant};
 use super::feed::{Feeds, Listening};
 use super::held::Held;
 use super::join::Joining;
+use super::list::Lists;
 use super::message::Message;
 use super::origin::Origin;
 use super::pressure::Pressure;
 use super::progress::Receipts;
-use super::voters::Voters;
+use super::voters::{CONFIGURED, Voters};
 use super::window::Window;
 use super::{Guarantee, Order, manifest};
 use crate::codec::{Batch, BatchBuilder};
 use crate::component::{
     Boot, Context, FailedWhy, Input, Inspection, Lane, Manifest, Modelled, NetComponent, PeerChange, PeerRole, Target,
-    To, Uncompared,
+    Uncompared,
 };
 use crate::error::Fault;
 use crate::id::{Kind, Life, MessageId, NodeId};
 use crate::protocol::failure_detector::Suspicion;
+use crate::protocol::membership::VoterList;
 use crate::protocol::ordering::causal::Causal;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +43,7 @@ pub struct Broadcast {
     /// Whether this node votes; a listener only hears its sponsor.
     pub(super) voter: bool,
     pub(super) voters: Voters,
+    pub(super) lists: Lists,
     /// Every linked life, by node.
     pub(super) peers: BTreeMap<NodeId, (Life, PeerRole)>,
     pub(super) origins: BTreeMap<Life, Origin>,
@@ -66,7 +69,7 @@ pub struct Broadcast {
     pub(super) repair_set: bool,
     /// How often repair saw that something waits for more of a closed life.
     pub(super) hopeless: BTreeMap<Life, u32>,
-    requests: Vec<Request>,
+    pub(super) requests: Vec<Request>,
     pub(super) next_seq: u64,
 }
 
@@ -92,10 +95,10 @@ pub(super) struct Dropped {
 
 /// Requests joined into one batch to be.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-struct Request {
-    channel: Kind,
-    target: Target,
-    first: u64,
+pub(super) struct Request {
+    pub(super) channel: Kind,
+    pub(super) target: Target,
+    pub(super) first: u64,
     one: Option<Batch>,
     joined: BatchBuilder,
 }
@@ -120,7 +123,8 @@ impl Broadcast {
             mutant,
             me: Life::new(NodeId(0), 0),
             voter: true,
-            voters: Voters::default(),
+            voters: Voters { counts_all: mutant == Some(Mutant::CountAcrossLists), ..Voters::default() },
+            lists: Lists::default(),
             peers: BTreeMap::new(),
             origins: BTreeMap::new(),
             closed: BTreeMap::new(),
@@ -159,13 +163,26 @@ impl Broadcast {
 
     fn started(&mut self, boot: &Boot, cx: Cx<'_, '_>) {
         self.me = boot.me;
-        self.voter = boot.voter;
-        self.voters.configured = boot.voters;
         self.config.clocks.begin(boot.me);
-        let votes = self.guarantee == Guarantee::Uniform && self.voter;
-        self.joining.joined = !votes || self.is(Mutant::CountAmnesiacAcks);
+        if self.config.voters_by_log {
+            self.voter = false;
+            return; // the log says who votes
+        }
+        self.voter = boot.voter;
+        (self.voters.configured, self.voters.version) = (boot.voters, CONFIGURED);
+        self.begin_under_list(cx);
+    }
+
+    /// A life, or one that goes on, under the list that is in force now.
+    pub(super) fn begin_under_list(&mut self, cx: Cx<'_, '_>) {
+        let counts = self.guarantee == Guarantee::Uniform && self.voter;
+        let at_once = self.is(Mutant::MoveAtOnce) && self.joining.under > 0;
+        self.joining.joined = !counts || at_once || self.is(Mutant::CountAmnesiacAcks);
+        if self.joining.joined && self.voter {
+            self.joining.under = self.voters.version;
+        }
         if self.holds() && self.voter {
-            self.origins.insert(self.me, Origin::new(self.me));
+            self.origins.entry(self.me).or_insert_with(|| Origin::new(self.me));
             if self.voters.awaits_absent() {
                 cx.set_timer(Timer::Absent, self.config.absent_after);
             }
@@ -175,7 +192,7 @@ impl Broadcast {
     fn request(&mut self, channel: Kind, target: Target, batch: Batch) {
         let first = self.receipts.requested(channel, target, batch.count());
         let refused = match (target, self.guarantee) {
-            (Target::All, _) if !self.voter => Some(FailedWhy::NotAVoter),
+            (Target::All, _) if !self.voter && !self.awaits_list() => Some(FailedWhy::NotAVoter),
             (Target::Node(_), guarantee) if guarantee != Guarantee::BestEffort => Some(FailedWhy::Target),
             (Target::Node(node), _) if node != self.me.node && !self.peers.contains_key(&node) => {
                 Some(FailedWhy::Ended)
@@ -220,7 +237,10 @@ impl Broadcast {
         if self.holds() {
             let deps = self.causal.as_ref().map(|causal| causal.dependencies(self.me)).unwrap_or_default();
             let held = held.after(&deps);
-            cx.send_with(To::All, Lane::Data, &Message::Data(held.head(seq)), held.body());
+            let message = Message::Data(held.head(seq));
+            for to in self.all() {
+                cx.send_with(to, Lane::Data, &message, held.body());
+            }
             self.hold_own(seq, held);
         } else {
             self.send_best_effort(request.target, request.first, seq, held, cx);
@@ -234,7 +254,8 @@ impl Broadcast {
                 if !self.holds() {
                     self.window.joined(*life);
                 }
-                if *role == PeerRole::Voter {
+                let joiner = *role == PeerRole::Joiner && self.config.voters_by_log;
+                if *role == PeerRole::Voter || joiner {
                     self.voter_joined(*life, name.clone(), cx);
                 }
             }
@@ -247,7 +268,8 @@ impl Broadcast {
                 self.feeds.end(*life);
                 self.seen.remove(life);
                 // Of nodes that were never met, only voters' ends are told.
-                if known.is_none_or(|(_, role)| role == PeerRole::Voter) {
+                let joiner = |role| role == PeerRole::Joiner && self.config.voters_by_log;
+                if known.is_none_or(|(_, role)| role == PeerRole::Voter || joiner(role)) {
                     self.voter_ended(*life, *why, cx);
                 }
             }
@@ -299,7 +321,12 @@ impl Broadcast {
 impl Modelled for Broadcast {}
 
 impl Request {
-    fn bytes(&self) -> usize {
+    /// How many messages it has.
+    pub(super) fn count(&self) -> u32 {
+        self.joined.count() + self.one.as_ref().map_or(0, Batch::count)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
         self.joined.bytes() + self.one.as_ref().map_or(0, |batch| batch.run().len())
     }
 }
@@ -324,6 +351,8 @@ impl NetComponent for Broadcast {
             Input::Event(event) => {
                 if let Some(suspicion) = event.get::<Suspicion>() {
                     self.suspicion(suspicion, cx);
+                } else if let Some(list) = event.get::<VoterList>() {
+                    self.list_came(list);
                 }
             }
             Input::Timer(timer) => self.timer(timer, cx),
@@ -337,10 +366,13 @@ impl NetComponent for Broadcast {
     }
 
     fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
-        for request in std::mem::take(&mut self.requests) {
-            self.broadcast(request, cx);
+        if !self.awaits_list() {
+            for request in std::mem::take(&mut self.requests) {
+                self.broadcast(request, cx);
+            }
         }
         self.try_join(cx);
+        self.follow_lists(cx)?;
         self.settle(cx);
         self.feed(cx);
         self.watch_memory(cx);

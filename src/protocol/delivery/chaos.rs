@@ -1,6 +1,8 @@
 //! Seeded chaos against the textbook's properties, and the planted bugs that
 //! they must catch. The public simulator judges whole stacks in the same way.
 
+mod lists;
+
 use super::cluster::Cluster;
 use super::{Delivery, Guarantee, Mutant, Order};
 use crate::id::{Life, MessageId, NodeId};
@@ -83,6 +85,17 @@ fn counted_on(cluster: &Cluster, node: u64) -> bool {
 }
 
 fn judge(cluster: &Cluster, throughout: &BTreeSet<Life>) -> Result<(), String> {
+    judge_by(cluster, throughout, |_| true, |life| life.incarnation.0 > 1)
+}
+
+/// `votes` says which lives are owed something at all, `late` which may have missed
+/// what was stable before them.
+fn judge_by(
+    cluster: &Cluster,
+    throughout: &BTreeSet<Life>,
+    votes: impl Fn(Life) -> bool,
+    late: impl Fn(Life) -> bool,
+) -> Result<(), String> {
     let delivery = cluster.config.delivery;
     if cluster.restless {
         return Err("does not come to rest".into());
@@ -106,14 +119,14 @@ fn judge(cluster: &Cluster, throughout: &BTreeSet<Life>) -> Result<(), String> {
             return Err(format!("creation: {invented} at {life}"));
         }
     }
-    for (origin, n) in cluster.causes.keys().filter(|(origin, _)| cluster.up.values().any(|peer| peer.life == *origin))
-    {
+    let up = |life: Life| cluster.up.values().any(|peer| peer.life == life) && votes(life);
+    for (origin, n) in cluster.causes.keys().filter(|(origin, _)| up(*origin)) {
         let id = MessageId { origin: *origin, delivery: delivery.kind(), batch: *n, index: 0 };
         delivered.entry(id).or_insert(*origin); // validity: a correct sender's
     }
-    for peer in cluster.up.values() {
+    for peer in cluster.up.values().filter(|peer| votes(peer.life)) {
         let history = &cluster.history[&peer.life];
-        let first = peer.life.incarnation.0 == 1;
+        let first = !late(peer.life);
         let mine: BTreeSet<MessageId> = history.delivered.iter().copied().collect();
         for (id, by) in delivered.iter().filter(|_| first || delivery.guarantee() != Guarantee::BestEffort) {
             let told =
@@ -127,7 +140,7 @@ fn judge(cluster: &Cluster, throughout: &BTreeSet<Life>) -> Result<(), String> {
         }
         let core = cluster.core_of(peer.life);
         let left = core.held_bytes() + core.window.bytes();
-        if left > 0 || core.origins.len() as u64 > cluster.voters {
+        if left > 0 || core.origins.len() > core.voters.configured {
             return Err(format!("memory at {}: {left} B\n{}", peer.life, cluster.state()));
         }
         if core.causal.as_ref().is_some_and(|causal| causal.held_back() > 0) {

@@ -7,9 +7,10 @@ use crate::codec::{BatchBuilder, put_item};
 use crate::component::{
     Adapter, AnyComponent, Boot, Effect, Effects, EndedWhy, Item, PeerChange, PeerRole, Progress, Target, TimerId, To,
 };
+use crate::error::Fault;
 use crate::id::{Kind, Life, MessageId, NodeId};
 use crate::protocol::failure_detector::Suspicion;
-use crate::protocol::membership::HoldingBack;
+use crate::protocol::membership::{HoldingBack, Seat, VoterList};
 use crate::time::Time;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -51,6 +52,10 @@ pub(super) struct Cluster {
     /// What the sender had delivered when it broadcast: the checker's own.
     pub(super) causes: BTreeMap<(Life, u64), BTreeSet<MessageId>>,
     sent: BTreeMap<Life, u64>,
+    /// Where the voters are a log's: what it has said, the newest last.
+    pub(super) lists: Vec<VoterList>,
+    /// Whose lives ended themselves, to begin anew.
+    pub(super) reborn: BTreeSet<NodeId>,
     /// Did not come to rest.
     pub(super) restless: bool,
     pub(super) now: Time,
@@ -71,6 +76,8 @@ impl Cluster {
             history: BTreeMap::new(),
             causes: BTreeMap::new(),
             sent: BTreeMap::new(),
+            lists: Vec::new(),
+            reborn: BTreeSet::new(),
             restless: false,
             now: Time::ZERO,
             rng: fastrand::Rng::with_seed(seed),
@@ -117,6 +124,22 @@ impl Cluster {
         let voter = role == PeerRole::Voter;
         self.step(node, vec![Item::Started(Boot { me: life, name, voters: self.voters as usize, voter })]);
         life
+    }
+
+    /// The log's next list: these nodes vote from there on. Nobody is told yet.
+    pub(super) fn list(&mut self, nodes: &[u64]) -> VoterList {
+        let before = self.lists.last().cloned();
+        let version = before.as_ref().map_or(1, |list| list.version + 5);
+        let since = |node| before.as_ref().and_then(|list| list.seat(node)).map_or(version, |seat| seat.since);
+        let seats = nodes.iter().map(|node| Seat { node: NodeId(*node), since: since(NodeId(*node)) }).collect();
+        let list = VoterList { version, previous: before.as_ref().map_or(0, |list| list.version), seats };
+        self.lists.push(list.clone());
+        list
+    }
+
+    /// The log of `node` has come to this list.
+    pub(super) fn applies(&mut self, node: u64, list: &VoterList) {
+        self.step(NodeId(node), vec![Item::Event(crate::event::AnyEvent::new(list.clone()))]);
     }
 
     pub(super) fn crash(&mut self, node: u64) -> Life {
@@ -215,7 +238,15 @@ impl Cluster {
         for item in items {
             peer.adapter.step(item, self.now, &mut out).expect("no fault");
         }
-        peer.adapter.flush(self.now, &mut out).expect("no fault");
+        match peer.adapter.flush(self.now, &mut out) {
+            Ok(()) => {}
+            Err(Fault::LifeEnded(_)) => {
+                self.reborn.insert(node);
+                self.up.remove(&node);
+                return;
+            }
+            Err(fault) => panic!("{fault}"),
+        }
         let life = peer.life;
         let mut consumed = 0;
         for effect in out.list {

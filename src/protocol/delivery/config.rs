@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Config {
     /// The rung of the ladder.
     pub delivery: Delivery,
+    /// The voters are those of the node's replicated log, not the configured ones.
+    pub voters_by_log: bool,
     /// The node's clocks; deliveries are stamped with those that it has.
     pub clocks: Clocks,
     /// Bytes of batches that one component may have broadcast and not yet seen
@@ -33,7 +35,7 @@ pub struct Config {
     /// How long a life must have acknowledged nothing, while too much is held,
     /// before it is accused.
     pub hold_patience: Duration,
-    /// How long stability waits for configured voters that were never seen.
+    /// How long stability waits for voters that were never seen.
     /// One that comes later begins where the others are and is told the gap.
     pub absent_after: Duration,
     /// How long a new life waits for voters that have not reported, when a
@@ -53,6 +55,7 @@ impl Config {
     pub fn new(delivery: Delivery) -> Self {
         Config {
             delivery,
+            voters_by_log: false,
             clocks: Clocks::default(),
             window_bytes: 4 << 20,
             batch_bytes: 64 << 10,
@@ -102,6 +105,11 @@ pub enum Mutant {
     /// Best effort's loop over the voters stops at the first that is not
     /// linked, or suspected.
     StopAtFirstError,
+    /// A list of voters is gone on to without asking the voters of the one before.
+    MoveAtOnce,
+    /// What those acknowledge that have gone on to a later list counts under the
+    /// earlier one.
+    CountAcrossLists,
     /// Causal order compares one number, how many were delivered of whomever.
     LamportForVectors,
 }

@@ -5,7 +5,7 @@
 //!
 //! - reliable: what is held. Guarantee: if any life that stays up delivers, all
 //!   that stay up do, for any number of failures.
-//! - uniform: what a majority of the configured voters' current lives holds,
+//! - uniform: what a majority of the voters' current lives holds,
 //!   this one included. Guarantee: what any life delivered, also one that
 //!   crashed, all that stay up deliver, as long as `f < n/2`; no detector is
 //!   needed for safety.
@@ -23,13 +23,16 @@ use super::held::Held;
 use super::message::Message;
 use super::origin::Origin;
 use super::voters::{all_hold, majority_holds, unsuspected_hold};
-use crate::component::{DeliveredBatch, Lane, Target, To};
+use crate::component::{DeliveredBatch, Target};
 use crate::id::{Life, MessageId};
 
 impl Broadcast {
     /// Looks at every origin that something happened to: delivers, releases,
     /// closes; then acknowledges all in one message.
     pub(super) fn settle(&mut self, cx: Cx<'_, '_>) {
+        if !self.voter {
+            return self.dirty.clear(); // a listener, or one that was removed
+        }
         let mut entries = Vec::new();
         let mut ready = Vec::new();
         let mut at = 0;
@@ -57,7 +60,7 @@ impl Broadcast {
             self.watch_repair(cx);
         }
         if !entries.is_empty() {
-            cx.send(To::All, Lane::Control, &Message::Ack(entries));
+            self.tell(&Message::Ack(entries), cx);
         }
     }
 

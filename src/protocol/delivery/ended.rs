@@ -46,7 +46,7 @@ impl Broadcast {
             over.reported = true;
             let again = over.reopened;
             origin.told = have.max(origin.told);
-            cx.send(To::All, Lane::Control, &Message::Report { origin: life, have, again });
+            self.tell(&Message::Report { origin: life, have, again }, cx);
         }
     }
 
@@ -114,7 +114,7 @@ impl Broadcast {
         if origin == self.me || self.voters.linked().any(|(_, life)| life == origin) {
             return;
         }
-        if let Some(slot) = self.voters.slot(origin) {
+        if let Some(slot) = self.voters.slot(origin).filter(|slot| self.voters.slots[*slot].listed) {
             self.voters.slots[slot].over = Some(origin.incarnation); // announced, but never met
             self.void(slot, cx);
             self.touch_all();

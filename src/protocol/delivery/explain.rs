@@ -9,16 +9,26 @@ use crate::id::{Life, MessageId};
 
 impl Broadcast {
     pub(super) fn describe(&self, into: &mut Inspection) {
-        if !self.voter {
+        if self.config.voters_by_log && !self.voter {
+            let why = if self.awaits_list() { "the log has not said who votes" } else { "this node does not vote" };
+            into.row("joined", format!("no: {why}"));
+        } else if !self.voter {
             let sponsor = self.listening.sponsor.map_or_else(|| "none".into(), |life| self.name(life));
             into.row("listener, fed by", sponsor);
             for (origin, mark) in &self.listening.marks {
                 into.row(format!("heard from {}", self.name(*origin)), mark);
             }
         } else if self.holds() {
-            let joined = if self.joining.joined { "yes" } else { "no: a new life that has not heard enough voters" };
+            let joined = match (self.joining.joined, self.joining.under) {
+                (true, _) => "yes",
+                (false, 0) => "no: a new life that has not heard enough voters",
+                (false, _) => "no: too few voters of the list before have gone on to this one",
+            };
             into.row("joined", joined);
-            into.row("voters seen", format!("{} of {}", self.voters.slots.len() + 1, self.voters.configured));
+            into.row("voters seen", format!("{} of {}", self.voters.seen(), self.voters.configured));
+            if let Some(list) = &self.voters.list {
+                into.row("voters listed", format!("by entry {} of the log", list.version));
+            }
             into.row("held unstable", format!("{} B", self.held_bytes()));
         } else {
             into.row("on the way", format!("{} B", self.window.bytes()));

@@ -157,7 +157,7 @@ impl Broadcast {
     }
 
     pub(super) fn sponsor_appeared(&mut self, life: Life, cx: Cx<'_, '_>) {
-        if self.listening.sponsor.is_none() {
+        if self.listening.sponsor.is_none() && !self.config.voters_by_log {
             self.listening.sponsor = Some(life);
             (self.listening.handled, self.listening.told) = (0, 0);
             let bytes = cx.send(To::Life(life), Lane::Control, &Message::Listen);

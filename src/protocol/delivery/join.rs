@@ -24,8 +24,8 @@
 use super::Guarantee;
 use super::broadcast::{Broadcast, Cx, Timer};
 use super::ended::CLOSED_KEPT;
-use super::message::{Holding, Message};
-use super::voters::Report;
+use super::message::{Holding, Message, State};
+use super::voters::{CONFIGURED, Report};
 use crate::component::{Lane, To};
 use crate::id::Life;
 use std::collections::BTreeSet;
@@ -33,7 +33,10 @@ use std::collections::BTreeSet;
 /// How far this life has come.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Joining {
+    /// Under the list that is in force.
     pub(super) joined: bool,
+    /// The last list under which it was; 0 for a new life.
+    pub(super) under: u64,
     /// Voters that have not reported are no longer waited for.
     pub(super) waited: bool,
     /// The round of the cold start, and who had said "new" before it began.
@@ -45,6 +48,13 @@ pub(super) struct Joining {
     together: Vec<Life>,
 }
 
+impl Joining {
+    /// Under another list: by going on to it, or as a new life.
+    pub(super) fn anew(&mut self, step: bool) {
+        *self = Joining { under: if step { self.under } else { 0 }, round: self.round, ..Joining::default() };
+    }
+}
+
 impl Broadcast {
     /// Tells `to` what this life holds, and whether it may be counted on.
     pub(super) fn send_state(&self, to: Life, round: u32, cx: Cx<'_, '_>) {
@@ -52,42 +62,52 @@ impl Broadcast {
     }
 
     fn state(&self, round: u32) -> Message {
-        let holdings = self.origins.values().map(|origin| origin.holding()).collect();
-        let closed = self.closed.iter().map(|(life, end)| (*life, *end)).collect();
-        let cold = self.joining.together.clone();
-        Message::State { round, joined: self.joining.joined, cold, closed, holdings }
+        let named = self.voters.list.is_some();
+        Message::State(State {
+            round,
+            under: self.under(),
+            joined: self.joining.under,
+            cold: self.joining.together.clone(),
+            lives: self.voters.lives().filter(|_| named).map(|(_, life)| life).collect(),
+            closed: self.closed.iter().map(|(life, end)| (*life, *end)).collect(),
+            holdings: self.origins.values().map(|origin| origin.holding()).collect(),
+        })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the fields of one message")]
-    pub(super) fn state_arrived(
-        &mut self,
-        from: Life,
-        slot: usize,
-        round: u32,
-        joined: bool,
-        closed: Vec<(Life, u64)>,
-        holdings: Vec<Holding>,
-        cx: Cx<'_, '_>,
-    ) {
+    pub(super) fn state_arrived(&mut self, from: Life, slot: usize, state: State, cx: Cx<'_, '_>) {
+        let State { round, under, joined, cold, lives, closed, holdings } = state;
+        let list = under.list;
+        self.joining.cold |= cold.contains(&self.me);
+        // One that has gone on to this list may not have heard what was said to it before.
+        let first = if self.voters.list.is_some() { 0 } else { CONFIGURED };
+        let last = self.voters.slots[slot].report.as_ref().map_or(first, |report| report.list);
+        if list > last && list <= self.voters.version {
+            self.send_state(from, 0, cx);
+        }
+        for life in lives.into_iter().filter(|life| self.voters.slot_of_node(life.node).is_some()).collect::<Vec<_>>() {
+            self.heard_of(life, cx);
+        }
+        let (ahead, promises) = (list > self.voters.version, joined > 0);
         self.adopt_forgotten(&closed, cx);
         for (life, end) in closed {
             self.adopt_closed(life, end, cx);
+            self.closed_elsewhere(slot, life, Some(end), cx);
         }
         for holding in &holdings {
-            // What a life holds that is not joined counts for nothing, except
+            // What a life holds that was never joined counts for nothing, except
             // that it has what it broadcast itself.
-            if joined || holding.origin == from {
+            if promises || holding.origin == from {
                 self.held_elsewhere(from, slot, *holding, cx);
             }
-            if let Some(origin) = self.origins.get_mut(&holding.origin).filter(|_| joined && holding.over) {
+            if let Some(origin) = self.origins.get_mut(&holding.origin).filter(|_| promises && holding.over) {
                 origin.report(slot);
                 self.touch(holding.origin);
             }
         }
-        let holdings = if self.joining.joined { Vec::new() } else { holdings };
+        let holdings = if self.joining.joined && !ahead { Vec::new() } else { holdings };
         let voter = &mut self.voters.slots[slot];
         let round = voter.report.as_ref().map_or(0, |report| report.round).max(round);
-        voter.report = Some(Report { joined, round, holdings });
+        voter.report = Some(Report { list, joined, round, holdings });
         self.touch(from);
     }
 
@@ -152,22 +172,25 @@ impl Broadcast {
 
     /// Joins as soon as the rule allows.
     pub(super) fn try_join(&mut self, cx: Cx<'_, '_>) {
-        if self.joining.joined {
+        if self.joining.joined || !self.voter {
             return;
+        }
+        if self.has_gone_on() || self.is_taken_in() {
+            return self.join(cx);
+        }
+        if self.joining.under > 0 {
+            return; // others count on what it holds: it is not new
         }
         let reports =
             || self.voters.lives().filter_map(|(slot, life)| Some((life, self.voters.slots[slot].report.as_ref()?)));
-        let told = reports().filter(|(_, report)| report.joined);
+        let told = reports().filter(|(_, report)| report.joined > 0);
         let (told, taken_in) = told.fold((0, 0), |(told, taken_in), (_, report)| {
             (told + 1, taken_in + usize::from(self.has_taken_in(&report.holdings)))
         });
-        let new: BTreeSet<Life> = reports().filter(|(_, report)| !report.joined).map(|(life, _)| life).collect();
-        if taken_in >= self.voters.configured.div_ceil(2) {
-            return self.join(cx);
-        }
+        let new: BTreeSet<Life> = reports().filter(|(_, report)| report.joined == 0).map(|(life, _)| life).collect();
         let joining = &self.joining;
         let again = reports().filter(|(life, report)| {
-            !report.joined && joining.round > 0 && report.round >= joining.round && joining.asked.contains(life)
+            report.joined == 0 && joining.round > 0 && report.round >= joining.round && joining.asked.contains(life)
         });
         let again: Vec<Life> = again.map(|(life, _)| life).collect();
         if !self.joining.cold && again.len() + 1 >= self.voters.majority() {
@@ -196,6 +219,27 @@ impl Broadcast {
         }
     }
 
+    /// The rule of new lives: enough of the others are joined under this list, and
+    /// all that they held is here.
+    fn is_taken_in(&self) -> bool {
+        let version = self.voters.version;
+        let joined = |report: &&Report| report.list == version && report.joined >= version;
+        let reports = self.voters.lives().filter_map(|(slot, _)| self.voters.slots[slot].report.as_ref());
+        let taken_in = reports.filter(joined).filter(|report| self.has_taken_in(&report.holdings));
+        taken_in.count() >= self.voters.configured.div_ceil(2)
+    }
+
+    /// The rule of those that go on to another list: enough voters of the one before,
+    /// this one included, have gone on as well, and all that they held is here.
+    fn has_gone_on(&self) -> bool {
+        let Some(before) = &self.voters.before else { return false };
+        let version = self.voters.version;
+        let told = before.slots.iter().filter_map(|slot| self.voters.slots[*slot].report.as_ref());
+        let told = told.filter(|report| report.list >= version && report.joined >= before.version);
+        let taken_in = told.filter(|report| self.has_taken_in(&report.holdings)).count();
+        taken_in + 1 >= before.voters.div_ceil(2)
+    }
+
     fn has_taken_in(&self, holdings: &[Holding]) -> bool {
         holdings.iter().all(|holding| match self.origins.get(&holding.origin) {
             Some(origin) => origin.have() >= holding.have,
@@ -206,14 +250,25 @@ impl Broadcast {
     fn join(&mut self, cx: Cx<'_, '_>) {
         log::debug!("{} joined as {}", self.config.delivery, self.me);
         self.joining.joined = true;
+        self.joining.under = self.voters.version;
         self.joining.asked.clear();
+        // One that was removed lets go of what it holds when it hears enough of this.
+        for voter in self.voters.slots.iter().filter(|it| it.linked && !it.listed && it.under.seat.is_some()) {
+            voter.life.into_iter().for_each(|life| self.send_state(life, 0, cx));
+        }
+        self.voters.before = None;
+        for slot in 0..self.voters.slots.len() {
+            if self.voters.slots[slot].leaving.take().is_some() {
+                self.void(slot, cx);
+            }
+        }
         for voter in &mut self.voters.slots {
-            if let Some(report) = &mut voter.report {
+            if let Some(report) = voter.report.as_mut().filter(|report| report.list <= self.voters.version) {
                 report.holdings = Vec::new();
             }
         }
         debug_assert!(self.guarantee == Guarantee::Uniform);
-        cx.send(To::All, Lane::Control, &self.state(0));
+        self.tell(&self.state(0), cx);
         self.report_all(cx);
         self.touch_all();
     }

@@ -9,8 +9,9 @@
 use super::Guarantee;
 use super::broadcast::{Broadcast, Cx};
 use super::config::Mutant;
-use super::message::Message;
-use crate::component::{EndedWhy, Lane, To};
+use super::message::{Message, Under};
+use super::voters::CONFIGURED;
+use crate::component::EndedWhy;
 use crate::id::Life;
 use std::sync::Arc;
 
@@ -28,11 +29,12 @@ impl Broadcast {
         self.voters.slots[slot].linked = true;
         if !self.voter {
             self.sponsor_appeared(life, cx);
-        } else if self.holds() {
+            self.greet(life, cx); // by one that was removed
+        } else if self.holds() && self.voters.slots[slot].listed {
             if self.guarantee == Guarantee::Uniform {
-                cx.send(To::All, Lane::Control, &Message::NewLife(life));
+                self.tell(&Message::NewLife(life), cx);
             }
-            self.send_state(life, 0, cx);
+            self.greet(life, cx);
         }
     }
 
@@ -50,8 +52,8 @@ impl Broadcast {
         }
         let before = voter.life;
         self.void(slot, cx);
-        self.voters.slots[slot].life = Some(life);
-        self.voters.slots[slot].succeeded = false;
+        let voter = &mut self.voters.slots[slot];
+        (voter.life, voter.seen, voter.succeeded) = (Some(life), true, false);
         if self.is(Mutant::ForgetIncarnation) {
             self.mistake_for(before, life);
         } else {
@@ -74,6 +76,7 @@ impl Broadcast {
             return;
         }
         let voter = &mut self.voters.slots[slot];
+        voter.seen = true;
         voter.over = voter.over.max(Some(life.incarnation));
         if voter.life.is_some_and(|current| current.incarnation <= life.incarnation) {
             self.void(slot, cx);
@@ -99,6 +102,7 @@ impl Broadcast {
         voter.suspected = false;
         voter.paused = false;
         voter.report = None;
+        voter.under = Under { list: CONFIGURED, seat: None };
         if !self.is(Mutant::CountAmnesiacAcks) && !self.is(Mutant::ForgetIncarnation) {
             for origin in self.origins.values_mut() {
                 origin.void(slot);

@@ -5,6 +5,7 @@ use super::{Delivery, Guarantee};
 use crate::component::{Capability, Manifest, Role, Run};
 use crate::event::EventType;
 use crate::protocol::failure_detector::Suspicion;
+use crate::protocol::membership::VoterList;
 
 /// The manifest of `delivery`'s component.
 pub(super) fn of(delivery: Delivery) -> Manifest {
@@ -18,7 +19,7 @@ pub(super) fn of(delivery: Delivery) -> Manifest {
         provides: vec![delivery.capability()],
         requires,
         wants,
-        hears: vec![EventType::of::<Suspicion>()],
+        hears: vec![EventType::of::<Suspicion>(), EventType::of::<VoterList>()],
         run: Run::InPlace,
         role: Role::Protocol,
         wants_credit: delivery.guarantee() == Guarantee::BestEffort,

@@ -10,6 +10,7 @@
 //! new life --Join(round)------------> all      "are you new too?": cold start
 //! any      --Report, Closed---------> all      what is left of an ended life
 //! listener --Listen, FeedAck--------> sponsor --FeedStart, Feed*, FeedEnd--> listener
+//! any      --Moved------------------> all      a list of voters: it speaks under that from here on
 //! any      --Pause------------------> all      best effort: a consumer here is slow
 //! ```
 //!
@@ -50,6 +51,29 @@ pub struct Holding {
     pub(super) over: bool,
 }
 
+/// Under which list of voters something is said.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Under {
+    /// Its version.
+    pub(super) list: u64,
+    /// The list with which the speaker's seat came, where a log says so.
+    pub(super) seat: Option<u64>,
+}
+
+/// What a life holds, and how far it may be counted on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    pub(super) round: u32,
+    pub(super) under: Under,
+    /// The last one under which the life was joined; 0 for a new life.
+    pub(super) joined: u64,
+    pub(super) cold: Vec<Life>,
+    /// The voters' lives that it knows, where the list is a log's.
+    pub(super) lives: Vec<Life>,
+    pub(super) closed: Vec<(Life, u64)>,
+    pub(super) holdings: Vec<Holding>,
+}
+
 /// A message between the same delivery component of two nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Message {
@@ -58,7 +82,8 @@ pub enum Message {
     Ack(Vec<(Life, u64)>),
     NewLife(Life),
     Join { round: u32 },
-    State { round: u32, joined: bool, cold: Vec<Life>, closed: Vec<(Life, u64)>, holdings: Vec<Holding> },
+    State(State),
+    Moved(Under),
     Report { origin: Life, have: u64, again: bool },
     Closed { origin: Life, end: Option<u64> },
     Pull { origin: Life, from: u64, to: u64 },

@@ -3,11 +3,15 @@
 //! A batch is the unit: what a component broadcasts between two flushes is
 //! numbered once per origin life, sent once to each, acknowledged by number and
 //! kept until it is stable. The rungs differ in *when* they deliver: on receipt
-//! (best effort, reliable), when a majority of the configured voters holds it
+//! (best effort, reliable), when a majority of the voters holds it
 //! (uniform), when every life that is not suspected does (all-ack). Orders are
 //! pure hold-back structures around that ([`crate::protocol::ordering`]). What
 //! a life holds of an origin is always a prefix, so unordered rungs deliver each
 //! sender's messages in its order too; the FIFO rungs promise it.
+//!
+//! The voters are the configured list, or those of the node's replicated log: then
+//! they change while the cluster runs (`list`), and each list has its own `f < n/2`,
+//! until a majority of its voters has gone on to the next.
 //!
 //! Where is the thing that does X:
 //!
@@ -25,6 +29,7 @@
 //! | `origin` | what is held of one origin |
 //! | `voters` | who counts: majorities, minima |
 //! | `lives` | voters' lives come and go; earlier promises are void |
+//! | `list` | who votes changes, as a replicated log says |
 //! | `join` | when a life without memory may be counted on |
 //! | `repair` | pull and relay |
 //! | `ended` | leftovers of an ended life, until nothing is left |
@@ -54,6 +59,7 @@ pub(crate) mod fuzzing;
 mod held;
 mod join;
 mod kinds;
+mod list;
 mod lives;
 mod manifest;
 mod message;

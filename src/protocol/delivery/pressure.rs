@@ -10,7 +10,7 @@
 
 use super::broadcast::{Broadcast, Cx, Timer};
 use super::message::Message;
-use crate::component::{Lane, To};
+use crate::component::Lane;
 use crate::id::{Kind, Life};
 use crate::protocol::membership::HoldingBack;
 use std::collections::BTreeMap;
@@ -64,6 +64,9 @@ impl Broadcast {
                 self.send_pause(true, cx);
             }
         }
+        if !self.voter {
+            return;
+        }
         let held = self.held_bytes();
         if self.voters.awaits_absent() && held >= self.config.unstable_bytes_max / 2 && self.holds() {
             self.voters.absent_given_up = true;
@@ -85,7 +88,7 @@ impl Broadcast {
         let mut accused_any = false;
         for slot in 0..self.voters.slots.len() {
             let voter = &self.voters.slots[slot];
-            let Some(life) = voter.life else { continue };
+            let Some(life) = voter.life.filter(|_| voter.listed) else { continue };
             let stuck = too_much && *voter.progress == *voter.progress_seen && self.lags(slot, life);
             if stuck && !voter.accused {
                 self.voters.slots[slot].accused = true;
@@ -120,7 +123,10 @@ impl Broadcast {
     }
 
     fn send_pause(&mut self, paused: bool, cx: Cx<'_, '_>) {
-        let bytes = cx.send(To::All, Lane::Control, &Message::Pause(paused));
+        let mut bytes = 0;
+        for to in self.all() {
+            bytes = cx.send(to, Lane::Control, &Message::Pause(paused));
+        }
         for (_, life) in self.voters.linked() {
             self.window.passed(life, bytes);
         }

@@ -61,6 +61,15 @@ impl Receipts {
         counts.released_bytes += bytes;
     }
 
+    /// The next ones, which are not stable, never will be as far as is known here.
+    pub(super) fn lost(&mut self, (channel, target): (Kind, Target), messages: u32, bytes: u64, delivered: bool) {
+        if delivered {
+            return self.stable(channel, target, messages, bytes);
+        }
+        let first = self.touch(channel, target).stable + 1;
+        self.failed((channel, target), first, messages, bytes, FailedWhy::Ended);
+    }
+
     /// Takes the reports that have news.
     pub(super) fn drain(&mut self, via: Kind, mut report: impl FnMut(Kind, Progress)) {
         if !std::mem::take(&mut self.dirty) {

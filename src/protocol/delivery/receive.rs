@@ -3,8 +3,9 @@
 use super::broadcast::{Broadcast, Cx};
 use super::config::Mutant;
 use super::held::Held;
-use super::message::{Head, Message};
+use super::message::{Head, Message, State};
 use super::origin::{Arrival, EARLY_MAX, Origin, Over};
+use super::voters::Report;
 use crate::component::PeerRole;
 use crate::id::Life;
 use bytes::Bytes;
@@ -15,11 +16,17 @@ const ORIGINS_PER_VOTER: usize = 16;
 
 impl Broadcast {
     pub(super) fn receive(&mut self, from: Life, message: Message, body: Bytes, cx: Cx<'_, '_>) {
+        if let Message::Moved(under) | Message::State(State { under, .. }) = &message
+            && let Some(slot) =
+                self.voters.slot_of_node(from.node).filter(|slot| self.voters.slots[*slot].life == Some(from))
+        {
+            self.moved(slot, *under); // before it is judged from which seat the rest is said
+        }
         let linked = self.peers.get(&from.node).filter(|(life, _)| *life == from).map(|(_, role)| *role);
         match (message, linked) {
             (_, None) => self.dropped.unknown += 1,
             (Message::Data(head), Some(_)) if !self.holds() => self.best_effort_arrived(from, head, body, cx),
-            (Message::Pause(paused), Some(PeerRole::Voter)) => {
+            (Message::Pause(paused), Some(PeerRole::Voter | PeerRole::Joiner)) => {
                 let hold = self.pressure.withheld;
                 self.window.pause(from, paused, hold, &mut self.receipts);
             }
@@ -29,12 +36,63 @@ impl Broadcast {
                 message @ (Message::FeedStart(_) | Message::Feed { .. } | Message::FeedEnd { .. }),
                 Some(PeerRole::Voter),
             ) if !self.voter => self.fed(from, message, body, cx),
-            (message, Some(PeerRole::Voter)) if self.voter && self.holds() => match self.voters.slot(from) {
-                Some(slot) => self.voter_said(from, slot, message, body, cx),
-                None => self.dropped.unknown += 1,
+            (message, Some(PeerRole::Voter | PeerRole::Joiner)) if self.holds() => match self.voters.slot(from) {
+                Some(_) if self.lists.is_leaving() => self.leaver_said(from, message, cx),
+                Some(slot) if self.voter => match self.known_part(slot, message) {
+                    Some(message) => self.voter_said(from, slot, message, body, cx),
+                    None => self.dropped.unknown += 1,
+                },
+                _ => self.outsider_said(from, message),
             },
             _ => self.dropped.unknown += 1,
         }
+    }
+
+    /// One that does not vote by the list in force here may do so by another: that is
+    /// noted. What it holds is asked for when this life takes that list.
+    pub(super) fn outsider_said(&mut self, from: Life, message: Message) {
+        let slot = self.voters.slot_of_node(from.node).filter(|slot| self.voters.slots[*slot].life == Some(from));
+        match (slot, message) {
+            (Some(_), Message::Moved(_)) => {}
+            (Some(slot), Message::State(State { under, joined, round, .. })) => {
+                self.voters.slots[slot].report = Some(Report { list: under.list, joined, round, holdings: Vec::new() });
+            }
+            _ => self.dropped.unknown += 1,
+        }
+    }
+
+    /// Without what one says that is ahead of lives whose seat may be of a list which
+    /// is still to come here; it is told again then.
+    fn known_part(&self, slot: usize, message: Message) -> Option<Message> {
+        if !self.voters.is_ahead(slot) {
+            return Some(message);
+        }
+        let seated =
+            |life: &Life| self.voters.slot(*life).is_some_and(|slot| self.voters.slots[slot].under.seat.is_some());
+        let known = |life: &Life| {
+            life.node == self.me.node
+                || self.origins.contains_key(life)
+                || self.closed.contains_key(life)
+                || seated(life)
+        };
+        Some(match message {
+            Message::Ack(entries) => Message::Ack(entries.into_iter().filter(|(life, _)| known(life)).collect()),
+            Message::State(state) => Message::State(State {
+                closed: state.closed.into_iter().filter(|(life, _)| known(life)).collect(),
+                holdings: state.holdings.into_iter().filter(|holding| known(&holding.origin)).collect(),
+                ..state
+            }),
+            Message::Relay { origin, .. }
+            | Message::Report { origin, .. }
+            | Message::Closed { origin, .. }
+            | Message::Pull { origin, .. }
+            | Message::Answer { origin, .. }
+                if !known(&origin) =>
+            {
+                return None;
+            }
+            message => message,
+        })
     }
 
     fn voter_said(&mut self, from: Life, slot: usize, message: Message, body: Bytes, cx: Cx<'_, '_>) {
@@ -58,10 +116,8 @@ impl Broadcast {
             }
             Message::NewLife(life) => self.heard_of(life, cx),
             Message::Join { round } => self.send_state(from, round, cx),
-            Message::State { round, joined, cold, closed, holdings } => {
-                self.joining.cold |= cold.contains(&self.me);
-                self.state_arrived(from, slot, round, joined, closed, holdings, cx);
-            }
+            Message::State(state) => self.state_arrived(from, slot, state, cx),
+            Message::Moved(_) => {}
             Message::Report { origin, have, again } => self.reported(from, slot, origin, have, again, cx),
             Message::Closed { origin, end } => self.closed_elsewhere(slot, origin, end, cx),
             Message::Pull { origin, from: first, to } => self.pulled(from, origin, first, to, cx),
@@ -84,7 +140,8 @@ impl Broadcast {
             if let Some(causal) = &mut self.causal {
                 causal.open(life);
             }
-            if life.node == self.me.node || self.voters.over(life) {
+            let gone = !self.voters.votes(life.node) || self.voters.over(life);
+            if life.node == self.me.node || gone {
                 self.end_origin(life, cx);
             }
         }

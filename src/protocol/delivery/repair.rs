@@ -34,6 +34,9 @@ impl Broadcast {
     /// The timer: asks for what has made no progress since it was set.
     pub(super) fn repair(&mut self, cx: Cx<'_, '_>) {
         self.repair_set = false;
+        if !self.voter {
+            return;
+        }
         let lives: Vec<Life> = self.origins.keys().copied().collect();
         let mut lacking = false;
         for life in lives {
@@ -59,7 +62,10 @@ impl Broadcast {
     /// tells a new life; when all have had time for that, nobody holds it.
     fn give_up_on_closed(&mut self, cx: Cx<'_, '_>) -> bool {
         let Some(causal) = &mut self.causal else { return false };
-        let missing = causal.waits_for_closed();
+        // A life of which nothing ever came may have been removed with its node.
+        let voters = &self.voters;
+        let gone = |life: Life| voters.list.is_some() && (voters.over(life) || voters.is_removed(life));
+        let missing = causal.waits_for_closed(gone);
         self.hopeless.retain(|life, _| missing.iter().any(|(missing, _)| missing == life));
         let told = self.voters.linked().all(|(slot, _)| self.voters.slots[slot].report.is_some());
         let mut ready = Vec::new();
@@ -92,7 +98,7 @@ impl Broadcast {
         let have = origin.have();
         let holders: Vec<(usize, Life)> = self
             .voters
-            .linked()
+            .holders()
             .filter(|(slot, _)| origin.acked_by(*slot) > have && origin.base_of(*slot) <= have)
             .collect();
         let asked = origin.pull.map(|pull| pull.whom);
@@ -163,7 +169,7 @@ impl Broadcast {
         let have = origin.have();
         let (mut gives, mut least) = (false, u64::MAX);
         let pulls = !self.is(Mutant::NoRelayNoPull);
-        for (slot, _) in self.voters.linked() {
+        for (slot, _) in self.voters.holders() {
             let base = origin.base_of(slot);
             gives |= pulls && base <= have && origin.acked_by(slot) > have;
             if base > have {

@@ -1,6 +1,7 @@
 //! Schedules with a story: each opens with what went wrong, or would.
 
 mod listeners;
+mod lists;
 mod restarts;
 
 use super::cluster::{CHANNEL, Cluster, History};
@@ -177,7 +178,7 @@ fn a_message_is_explained() {
 
 #[test]
 fn junk_from_a_voter_is_counted_and_harmless() {
-    use super::message::{Head, Holding, Message};
+    use super::message::{Head, Holding, Message, State, Under};
     use crate::codec::{put_head, put_item};
     for delivery in [Delivery::Reliable, Delivery::UniformCausal, Delivery::BestEffort] {
         let mut cluster = Cluster::started(delivery, 3, 1);
@@ -190,13 +191,16 @@ fn junk_from_a_voter_is_counted_and_harmless() {
             Message::Data(head(u64::MAX)),
             Message::Relay { origin: stranger, head: head(u64::MAX - 1) },
             Message::Ack(vec![(from, u64::MAX), (stranger, u64::MAX)]),
-            Message::State {
+            Message::State(State {
                 round: u32::MAX,
-                joined: true,
+                under: Under { list: 1, seat: None },
+                joined: 1,
                 cold: vec![],
+                lives: vec![stranger],
                 closed: vec![(stranger, u64::MAX)],
                 holdings: vec![holding],
-            },
+            }),
+            Message::Moved(Under { list: u64::MAX, seat: Some(7) }),
             Message::Pull { origin: from, from: 0, to: u64::MAX },
             Message::Pull { origin: cluster.life(0), from: u64::MAX, to: u64::MAX },
             Message::Answer { origin: from, base: u64::MAX, upto: u64::MAX },

@@ -1,20 +1,39 @@
 //! The voters and their current lives.
 //!
-//! The number of voters is configured and static; which lives they have now is
-//! learnt from links and from announcements. A place in every majority belongs
-//! to a *node*, the promise behind it to a *life*: when a newer life is heard
-//! of, by whatever way, what the earlier one acknowledged counts no more.
+//! Who votes is configured, or said by a replicated log ([`super::list`]); which
+//! lives they have now is learnt from links and from announcements. A place in
+//! every majority belongs to a *node*, the promise behind it to a *life*: when a
+//! newer life is heard of, by whatever way, what the earlier one acknowledged
+//! counts no more.
 
-use super::message::Holding;
+use super::list::Before;
+use super::message::{Holding, Under};
 use crate::component::Uncompared;
 use crate::id::{Incarnation, Life, NodeId};
+use crate::protocol::membership::VoterList;
 use std::sync::Arc;
 
-/// One other voter.
+/// The configured list is the only one, and the first.
+pub(super) const CONFIGURED: u64 = 1;
+
+/// One other node that votes, did, or may.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Voter {
     pub(super) node: NodeId,
     pub(super) name: Arc<str>,
+    /// Whether it votes, by the list that is in force here.
+    pub(super) listed: bool,
+    /// The seat from which it was removed by that list, while it is still asked what
+    /// it holds.
+    pub(super) leaving: Option<u64>,
+    /// The greatest incarnation of it that was removed by a list that was in force here.
+    pub(super) removed: Option<Incarnation>,
+    /// The list with which its seat came, where a log says so.
+    pub(super) since: Option<u64>,
+    /// A life of it was heard of.
+    pub(super) seen: bool,
+    /// Under what its current life speaks, as far as is known.
+    pub(super) under: Under,
     /// Its current life; `None` between the end of one and the next.
     pub(super) life: Option<Life>,
     /// Whether that life is linked, not only announced by others.
@@ -38,7 +57,10 @@ pub(super) struct Voter {
 /// A voter's `State`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Report {
-    pub(super) joined: bool,
+    /// The list under which it was said.
+    pub(super) list: u64,
+    /// The last list under which it was joined; 0 for a new life.
+    pub(super) joined: u64,
     /// The last round of the cold start to which it said "new".
     pub(super) round: u32,
     pub(super) holdings: Vec<Holding>,
@@ -49,15 +71,29 @@ pub(super) struct Report {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Voters {
     pub(super) slots: Vec<Voter>,
-    /// Configured number, this node included.
+    /// The number in the list, this node included.
     pub(super) configured: usize,
+    /// Version of the list in force; 0 while the log has not said one.
+    pub(super) version: u64,
+    /// The log's list, once there is one.
+    pub(super) list: Option<VoterList>,
+    /// The planted bug: also what is acknowledged under later lists.
+    pub(super) counts_all: bool,
+    /// Who voted by the list before, if this life went from there.
+    pub(super) before: Option<Before>,
     /// Voters that were never seen are no longer waited for.
     pub(super) absent_given_up: bool,
 }
 
 impl Voters {
+    /// The slot of the current life of a voter, or of one that is leaving. One that
+    /// speaks from another seat is neither.
     pub(super) fn slot(&self, life: Life) -> Option<usize> {
-        self.slots.iter().position(|voter| voter.life == Some(life))
+        let speaks = |voter: &Voter| {
+            let seat = voter.leaving.or(voter.since);
+            (voter.listed || voter.leaving.is_some()) && (voter.under.seat.is_none() || voter.under.seat == seat)
+        };
+        self.slots.iter().position(|voter| voter.life == Some(life) && speaks(voter))
     }
 
     pub(super) fn slot_of_node(&self, node: NodeId) -> Option<usize> {
@@ -70,6 +106,12 @@ impl Voters {
             self.slots.push(Voter {
                 node,
                 name: Arc::from(node.to_string()),
+                listed: self.votes(node),
+                leaving: None,
+                removed: None,
+                since: None,
+                seen: false,
+                under: Under { list: CONFIGURED, seat: None },
                 life: None,
                 linked: false,
                 suspected: false,
@@ -85,14 +127,35 @@ impl Voters {
         })
     }
 
-    /// The current lives with their slots.
-    pub(super) fn lives(&self) -> impl Iterator<Item = (usize, Life)> {
-        self.slots.iter().enumerate().filter_map(|(slot, voter)| Some((slot, voter.life?)))
+    /// Whether a node votes, as far as is known. Whoever is met where no log says
+    /// it was configured.
+    pub(super) fn votes(&self, node: NodeId) -> bool {
+        self.list.as_ref().map_or(self.version == CONFIGURED, |list| list.seat(node).is_some())
     }
 
-    /// The current lives that can be reached now.
+    /// The voters with their slots.
+    pub(super) fn listed(&self) -> impl Iterator<Item = (usize, &Voter)> {
+        self.slots.iter().enumerate().filter(|(_, voter)| voter.listed)
+    }
+
+    /// The voters' current lives with their slots.
+    pub(super) fn lives(&self) -> impl Iterator<Item = (usize, Life)> {
+        self.listed().filter_map(|(slot, voter)| Some((slot, voter.life?)))
+    }
+
+    /// Those that can be reached now.
     pub(super) fn linked(&self) -> impl Iterator<Item = (usize, Life)> {
         self.lives().filter(|(slot, _)| self.slots[*slot].linked)
+    }
+
+    /// Those who may be asked for what they hold.
+    pub(super) fn holders(&self) -> impl Iterator<Item = (usize, Life)> {
+        let asked = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, voter)| voter.linked && (voter.listed || voter.leaving.is_some()));
+        asked.filter_map(|(slot, voter)| Some((slot, voter.life?)))
     }
 
     /// Whether this life is known to be over.
@@ -104,9 +167,29 @@ impl Voters {
         })
     }
 
-    /// Whether configured voters are still waited for that were never seen.
+    /// How many voters were ever seen, this node included.
+    pub(super) fn seen(&self) -> usize {
+        self.listed().filter(|(_, voter)| voter.seen).count() + 1
+    }
+
+    /// Whether voters are still waited for that were never seen.
     pub(super) fn awaits_absent(&self) -> bool {
-        !self.absent_given_up && self.slots.len() + 1 < self.configured
+        !self.absent_given_up && self.seen() < self.configured
+    }
+
+    /// Whether this slot's life has gone on to a list that is not in force here:
+    /// what it acknowledges there counts in no majority of this one.
+    pub(super) fn is_ahead(&self, slot: usize) -> bool {
+        self.slots[slot].under.list > self.version
+    }
+
+    /// Whether this life had a seat that is no more: seats do not come back.
+    pub(super) fn is_removed(&self, life: Life) -> bool {
+        self.slot_of_node(life.node).is_some_and(|slot| {
+            let voter = &self.slots[slot];
+            let lost = |seat: u64| seat <= self.version && !(voter.listed && voter.since == Some(seat));
+            voter.removed >= Some(life.incarnation) || voter.life == Some(life) && voter.under.seat.is_some_and(lost)
+        })
     }
 
     /// How many voters are a majority.
@@ -130,7 +213,7 @@ fn held(voter: &Voter, slot: usize, origin: Life, acked: &[u64]) -> u64 {
     }
 }
 
-/// How far a majority of the configured voters holds `origin`'s batches, this
+/// How far a majority of the voters holds `origin`'s batches, this
 /// node not counted among the acknowledging but in the majority: the caller
 /// holds what it delivers. `scratch` saves an allocation.
 pub(super) fn majority_holds(voters: &Voters, origin: Life, acked: &[u64], scratch: &mut Vec<u64>) -> u64 {
@@ -139,7 +222,8 @@ pub(super) fn majority_holds(voters: &Voters, origin: Life, acked: &[u64], scrat
         return u64::MAX;
     }
     scratch.clear();
-    scratch.extend(voters.slots.iter().enumerate().map(|(slot, voter)| held(voter, slot, origin, acked)));
+    let counted = voters.listed().filter(|(_, voter)| voter.under.list <= voters.version || voters.counts_all);
+    scratch.extend(counted.map(|(slot, voter)| held(voter, slot, origin, acked)));
     scratch.sort_unstable_by(|a, b| b.cmp(a));
     scratch.get(others - 1).copied().unwrap_or(0)
 }
@@ -155,10 +239,10 @@ pub(super) fn unsuspected_hold(voters: &Voters, origin: Life, acked: &[u64]) -> 
 }
 
 fn least(voters: &Voters, origin: Life, acked: &[u64], counts: impl Fn(&Voter) -> bool) -> u64 {
-    if voters.awaits_absent() || voters.slots.iter().any(|voter| voter.succeeded) {
+    if voters.awaits_absent() || voters.listed().any(|(_, voter)| voter.succeeded) {
         return 0;
     }
-    let lives = voters.slots.iter().enumerate().filter(|(_, voter)| voter.life.is_some() && counts(voter));
+    let lives = voters.listed().filter(|(_, voter)| voter.life.is_some() && counts(voter));
     lives.map(|(slot, voter)| held(voter, slot, origin, acked)).min().unwrap_or(u64::MAX)
 }
 
@@ -167,9 +251,10 @@ mod tests {
     use super::*;
 
     fn voters(configured: usize) -> Voters {
-        let mut voters = Voters { configured, ..Voters::default() };
+        let mut voters = Voters { configured, version: CONFIGURED, ..Voters::default() };
         for node in 1..configured as u64 {
             let slot = voters.place(NodeId(node));
+            voters.slots[slot].seen = true;
             voters.slots[slot].life = Some(Life::new(NodeId(node), 1));
         }
         voters
@@ -198,8 +283,21 @@ mod tests {
     }
 
     #[test]
+    fn who_has_gone_on_counts_no_more_and_who_is_not_listed_never() {
+        let me = Life::new(NodeId(0), 1);
+        let mut five = voters(5);
+        five.slots[0].under.list = CONFIGURED + 1;
+        assert_eq!(majority_holds(&five, me, &[7, 5, 3, 0], &mut Vec::new()), 3, "one has gone on");
+        five.slots[1].listed = false;
+        assert_eq!(majority_holds(&five, me, &[7, 5, 3, 1], &mut Vec::new()), 1);
+        assert_eq!(all_hold(&five, me, &[7, 0, 3, 1]), 0, "four were seen, and five are waited for");
+        five.absent_given_up = true;
+        assert_eq!(all_hold(&five, me, &[7, 0, 3, 1]), 1, "stable is what all hold, under whatever list");
+    }
+
+    #[test]
     fn never_seen_voters_are_waited_for_until_given_up() {
-        let mut voters = Voters { configured: 3, ..Voters::default() };
+        let mut voters = Voters { configured: 3, version: CONFIGURED, ..Voters::default() };
         let me = Life::new(NodeId(0), 1);
         assert_eq!(all_hold(&voters, me, &[]), 0);
         voters.absent_given_up = true;

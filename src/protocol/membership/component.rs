@@ -7,7 +7,7 @@ use super::accusations::Accusations;
 use super::ended::{Added, Ended};
 use super::grievances::Grievances;
 use super::view::{Peer, view};
-use super::{Claims, Config, HoldingBack, LifeEndedEvent, View};
+use super::{Claims, Config, HoldingBack, LifeEndedEvent, View, VoterList};
 use crate::component::{
     Boot, Context, EndedWhy, Input, Inspection, Lane, Manifest, NetComponent, PeerChange, PeerRole, Role, To,
 };
@@ -28,10 +28,12 @@ pub struct Tick;
 /// counts no more.
 const TICKS: u32 = 4;
 
-/// Static voters and ended lives: see [`super`].
+/// Voters and ended lives: see [`super`].
 pub struct Membership {
     config: Config,
     boot: Option<Boot>,
+    /// Who votes, where a log says so.
+    list: Option<VoterList>,
     peers: BTreeMap<NodeId, Peer>,
     grievances: Grievances,
     accusations: Accusations,
@@ -61,6 +63,7 @@ impl Membership {
         Membership {
             config,
             boot: None,
+            list: None,
             peers: BTreeMap::new(),
             grievances: Grievances::default(),
             accusations: Accusations::default(),
@@ -85,21 +88,42 @@ impl Membership {
         Membership { one_is_enough: true, ..Membership::new(config) }
     }
 
+    /// Whether this node has a say. Where a log names the voters, not before it did.
     fn is_voter(&self) -> bool {
-        self.boot.as_ref().is_some_and(|boot| boot.voter)
+        self.boot.as_ref().is_some_and(|boot| match &self.list {
+            Some(list) => list.seat(boot.me.node).is_some(),
+            None => boot.voter && !self.config.voters_by_log,
+        })
     }
 
-    /// How many voters are configured.
+    /// How many voters there are.
     fn configured(&self) -> usize {
-        self.boot.as_ref().map_or(0, |boot| boot.voters)
+        let listed = self.list.as_ref().map(|list| list.seats.len());
+        listed.or(self.boot.as_ref().map(|boot| boot.voters)).unwrap_or(0)
+    }
+
+    /// How many of them are a majority.
+    fn majority(&self) -> usize {
+        self.configured() / 2 + 1
     }
 
     fn linked_voters(&self) -> impl Iterator<Item = &Peer> {
-        self.peers.values().filter(|peer| peer.role == PeerRole::Voter)
+        self.peers.values().filter(|peer| peer.role_by(self.list.as_ref()) == PeerRole::Voter)
     }
 
     fn has_role(&self, life: Life, role: PeerRole) -> bool {
-        self.peers.get(&life.node).is_some_and(|peer| peer.life == life && peer.role == role)
+        let peer = self.peers.get(&life.node).filter(|peer| peer.life == life);
+        peer.is_some_and(|peer| peer.role_by(self.list.as_ref()) == role)
+    }
+
+    /// The log says who votes: who does not any more accuses nobody, and is accused by
+    /// none.
+    fn listed(&mut self, list: &VoterList) {
+        self.ended.retain(|node| list.seat(node).is_some());
+        for peer in self.peers.values().filter(|peer| list.seat(peer.life.node).is_none()) {
+            self.accusations.forget(peer.life);
+        }
+        self.list = Some(list.clone());
     }
 
     fn name(&self, node: NodeId) -> &str {
@@ -121,7 +145,7 @@ impl Membership {
 
     fn peer_ended(&mut self, life: Life, why: EndedWhy, cx: &mut Context<'_, Self>) {
         let Some(peer) = self.peers.get(&life.node).filter(|peer| peer.life == life) else { return };
-        let (role, name) = (peer.role, peer.name.clone());
+        let (role, name) = (peer.role_by(self.list.as_ref()), peer.name.clone());
         self.peers.remove(&life.node);
         self.ended_count += 1;
         log::info!(target: "nodewright::membership", "the life {life} of {name} is over: {}", why_text(why));
@@ -210,6 +234,8 @@ impl Membership {
             self.grievances.holding_back(holding.life, holding.holding, now);
         } else if event.get::<SelfPaused>().is_some() {
             self.forgive(now);
+        } else if let Some(list) = event.get::<VoterList>().filter(|_| self.config.voters_by_log) {
+            self.listed(list);
         }
     }
 
@@ -230,12 +256,13 @@ impl Membership {
             self.withdrawing = self.withdrawing.saturating_sub(1);
             self.say(cx);
         }
-        if self.is_voter() {
-            self.end_listeners(cx);
-            Ok(())
-        } else {
-            self.find_sponsor(now)
+        let configured = self.boot.as_ref().is_some_and(|boot| boot.voter);
+        match (self.is_voter(), configured) {
+            (true, _) => self.end_listeners(cx),
+            (false, true) => {} // the log has not said who votes, or that this node does not
+            (false, false) => return self.find_sponsor(now),
         }
+        Ok(())
     }
 
     /// The lives of this role against which something was held long enough.
@@ -291,9 +318,14 @@ impl NetComponent for Membership {
         Manifest {
             provides: vec!["membership"],
             requires: vec!["failure_detector"],
-            hears: vec![EventType::of::<Suspicion>(), EventType::of::<HoldingBack>(), EventType::of::<SelfPaused>()],
+            hears: vec![
+                EventType::of::<Suspicion>(),
+                EventType::of::<HoldingBack>(),
+                EventType::of::<SelfPaused>(),
+                EventType::of::<VoterList>(),
+            ],
             role: Role::Protocol,
-            guarantee: "a life is ended only while a majority of the configured voters accuse it, and then by all; \
+            guarantee: "a life is ended only while a majority of the voters accuse it, and then by all; \
                         in a minority nothing is ever ended, and what waits for a crashed life waits until a \
                         majority is linked again",
             memory_ceiling: Some(|peers| 1024 + peers as u64 * (512 + 64 * peers as u64)),
@@ -326,10 +358,12 @@ impl NetComponent for Membership {
     }
 
     fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
-        let Some(boot) = &self.boot else { return Ok(()) };
-        let majority = match (self.one_is_enough, boot.voter) {
+        if self.boot.is_none() {
+            return Ok(());
+        }
+        let majority = match (self.one_is_enough, self.is_voter()) {
             (true, _) => 1,
-            (_, true) => boot.majority(),
+            (_, true) => self.majority(),
             // it may not know how many there are, and is told what they end
             (_, false) => usize::MAX,
         };
@@ -338,7 +372,7 @@ impl NetComponent for Membership {
             self.end(life, "a majority of the voters accuse it", cx)?;
         }
         self.tell_ended(cx);
-        let view = self.boot.as_ref().map(|boot| view(boot, &self.peers, self.ended_count));
+        let view = self.boot.as_ref().map(|boot| view(boot, self.list.as_ref(), &self.peers, self.ended_count));
         if let Some(view) = view.filter(|view| self.view.as_ref() != Some(view)) {
             self.view = Some(view.clone());
             cx.publish(view);

@@ -10,12 +10,14 @@ pub struct Config {
     /// longer pauses and cut cables; shorter frees the memory kept for a
     /// crashed life sooner. Many times the detector's timeout; at least 100 ms.
     pub exclude_after: Duration,
+    /// The voters are those of the node's replicated log, not the configured ones.
+    pub voters_by_log: bool,
 }
 
 impl Config {
     /// Lives are accused after this time.
     pub fn new(exclude_after: Duration) -> Self {
-        Config { exclude_after }
+        Config { exclude_after, voters_by_log: false }
     }
 
     /// What is wrong with these values, and what would be right; `None` if

@@ -28,6 +28,11 @@ impl Ended {
         Added::New
     }
 
+    /// Forgets the lives of other nodes than these.
+    pub(super) fn retain(&mut self, nodes: impl Fn(NodeId) -> bool) {
+        self.greatest.retain(|node, _| nodes(*node));
+    }
+
     /// The set, one life a node.
     pub(super) fn lives(&self) -> Vec<Life> {
         self.greatest.iter().map(|(node, incarnation)| Life { node: *node, incarnation: *incarnation }).collect()

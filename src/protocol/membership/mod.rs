@@ -1,11 +1,11 @@
-//! Membership before consensus: static voters, and lives that a majority of
-//! them ends.
+//! Membership before consensus: voters, and lives that a majority of them ends.
 //!
-//! The voters are the configured list and never change here. What changes is
-//! which *life* of each counts. Every voter whose detector suspected a life for
+//! Who votes is not decided here: it is the configured list, or what the node's
+//! replicated log says ([`VoterList`]). What is decided is which *life* of each
+//! counts. Every voter whose detector suspected a life for
 //! `exclude_after` (or whose delivery was held back by it that long) *accuses*
 //! it to all voters; the accusation is withdrawn when the life is heard of
-//! again. When a majority of the configured voters accuse one life at the same
+//! again. When a majority of the voters accuse one life at the same
 //! time, that life is *ended*, for good: the set of ended lives only grows, so
 //! nodes may learn it in any order. An ended life comes back as a new one.
 //!
@@ -27,6 +27,12 @@
 //! all voters, each of which ends it for itself alone when it does not answer; it
 //! comes back as a new life.
 //!
+//! Where a log names the voters, each node judges by the last list that its log has
+//! come to, and has no say before the first. Lists that follow one another differ in
+//! one node, so majorities of them meet; what nodes decide that lag by more, they
+//! decide for themselves. Who is removed accuses nobody any more, and is accused by
+//! none: it is to membership what a joiner is.
+//!
 //! The failure assumption is that of primary-partition membership (Ricciardi
 //! and Birman, *Using Process Groups to Implement Failure Detection in
 //! Asynchronous Environments*, PODC 1991), without its agreed order of views:
@@ -38,6 +44,7 @@ mod component;
 mod config;
 mod ended;
 mod grievances;
+mod list;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -45,6 +52,7 @@ mod view;
 pub use claims::Claims;
 pub use component::{Membership, Tick};
 pub use config::Config;
+pub use list::{Seat, VoterList};
 pub use view::{LifeEndedEvent, Member, View};
 
 use crate::event::Event;

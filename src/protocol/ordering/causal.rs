@@ -116,15 +116,15 @@ impl Causal {
         self.missing(origin, *seq, deps)
     }
 
-    /// What is waited for of closed lives: more than they had when they were
-    /// closed. If nobody opens them again soon, nobody holds it.
-    pub fn waits_for_closed(&self) -> Vec<(Life, u64)> {
+    /// What is waited for of lives that are not open and `gone`, or closed: more than
+    /// they had when they were closed. If nobody opens them again soon, nobody holds it.
+    pub fn waits_for_closed(&self, gone: impl Fn(Life) -> bool) -> Vec<(Life, u64)> {
         let heads = self.held.keys().filter_map(|origin| self.waits_for(*origin));
         let closed = |life: &Life| {
             let last = self.closed.get(&life.node).and_then(VecDeque::back);
             last.is_some_and(|(closed, _)| *closed >= life.incarnation)
         };
-        heads.filter(|(life, _)| !self.delivered.contains_key(life) && closed(life)).collect()
+        heads.filter(|(life, _)| !self.delivered.contains_key(life) && (closed(life) || gone(*life))).collect()
     }
 
     fn missing(&self, origin: Life, seq: u64, deps: &Dependencies) -> Option<(Life, u64)> {
@@ -214,7 +214,7 @@ mod tests {
         assert!(ready.is_empty());
         c.close(life(1), 2, &mut ready);
         assert!(ready.is_empty(), "somebody may hold the third");
-        assert_eq!(c.waits_for_closed(), vec![(life(1), 3)]);
+        assert_eq!(c.waits_for_closed(|_| false), vec![(life(1), 3)]);
         c.close(life(1), 3, &mut ready);
         assert_eq!(ready, vec![(life(2), 1)]);
     }

@@ -61,6 +61,7 @@ impl ReplicatedLog {
                     };
                 let conf = engine.apply_change(change.as_ref())?;
                 state.change(entry.index, change.as_ref(), conf);
+                replica.following.seat(&state.seats, cx);
             }
         }
         if traced {

@@ -6,6 +6,7 @@ use super::component::{Phase, ReplicatedLog};
 use super::config::Mutant;
 use super::elsewhere::Job;
 use super::event::Diverged;
+use super::members::Seats;
 use super::snapshot::{self, Meta};
 use super::state::State;
 use super::wire::WireEntry;
@@ -34,6 +35,8 @@ pub(super) struct Following {
     pub(super) applied_bytes: u64,
     pub(super) hashes: BTreeMap<u64, BTreeMap<u64, u64>>,
     pub(super) led: Option<(u64, u64)>,
+    /// Version of the seats that the node was told.
+    pub(super) seated: u64,
 }
 
 pub(super) struct Making {
@@ -68,6 +71,7 @@ impl Following {
             applied_bytes: 0,
             hashes: BTreeMap::new(),
             led: None,
+            seated: 0,
         }
     }
 
@@ -100,6 +104,15 @@ impl Following {
         self.files.retain(|index| *index != meta.index);
         self.files.push(meta.index);
         self.making = Some(Making { token, steps, meta, bytes, then });
+    }
+
+    /// Tells the node who votes, when that changes: after each change, so that no
+    /// list is missed while the log is followed entry by entry.
+    pub(super) fn seat(&mut self, seats: &Seats, cx: &mut Context<'_, ReplicatedLog>) {
+        if seats.version > self.seated {
+            self.seated = seats.version;
+            cx.publish(seats.list());
+        }
     }
 
     /// A peer's hash; false if it is no place to compare.

@@ -105,7 +105,8 @@ impl ReplicatedLog {
                 engine = Some(Engine::new(id, seed, hard, meta, &recovered.entries)?);
             }
         }
-        if state.as_ref().is_some_and(|state| !state.conf.has(id)) {
+        if let Some(state) = state.as_ref().filter(|state| !state.conf.has(id)) {
+            cx.publish(state.seats.list());
             self.unusable(REMOVED.into(), cx);
             return Ok(());
         }

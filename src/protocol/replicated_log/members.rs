@@ -7,7 +7,9 @@
 use super::engine::mix;
 use super::snapshot::{Conf, Meta};
 use crate::id::NodeId;
+use crate::protocol::membership::{Seat, VoterList};
 use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A replica and the node that runs it.
 #[derive(Serialize, Deserialize, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -70,6 +72,41 @@ impl Change {
     }
 }
 
+/// Who votes, by node, and since which entry: what the delivery ladder counts by.
+#[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Seats {
+    pub(super) version: u64,
+    previous: u64,
+    since: BTreeMap<NodeId, u64>,
+}
+
+impl Seats {
+    /// Those with which a group begins.
+    pub(super) fn founded(founders: &Founders) -> Self {
+        let version = founders.meta().index;
+        let since = founders.members().iter().map(|member| (member.node, version)).collect();
+        Seats { version, previous: 0, since }
+    }
+
+    /// From the entry at `index` on these nodes vote.
+    pub(super) fn change(&mut self, index: u64, nodes: &BTreeSet<NodeId>) {
+        if nodes.iter().eq(self.since.keys()) {
+            return;
+        }
+        (self.previous, self.version) = (self.version, index);
+        self.since.retain(|node, _| nodes.contains(node));
+        for node in nodes {
+            self.since.entry(*node).or_insert(index);
+        }
+    }
+
+    /// The same, as it is published.
+    pub(super) fn list(&self) -> VoterList {
+        let seats = self.since.iter().map(|(node, since)| Seat { node: *node, since: *since }).collect();
+        VoterList { version: self.version, previous: self.previous, seats }
+    }
+}
+
 /// This node's answer to a peer that it meets.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Eq, Debug)]
 pub(super) struct Hello {
@@ -90,6 +127,21 @@ impl Hello {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_comes_back_has_another_seat() {
+        let founders =
+            Founders::new(vec![Member { replica: 21, node: NodeId(1) }, Member { replica: 13, node: NodeId(3) }]);
+        let mut seats = Seats::founded(&founders);
+        let nodes = |nodes: &[u64]| nodes.iter().map(|node| NodeId(*node)).collect::<BTreeSet<_>>();
+        seats.change(5, &nodes(&[1, 3]));
+        assert_eq!((seats.version, seats.list().previous), (1, 0), "the same nodes, by other replicas");
+        seats.change(7, &nodes(&[3]));
+        seats.change(9, &nodes(&[1, 3]));
+        assert_eq!((seats.version, seats.list().previous), (9, 7));
+        assert_eq!(seats.list().seat(NodeId(1)).map(|seat| seat.since), Some(9));
+        assert_eq!(seats.list().seat(NodeId(3)).map(|seat| seat.since), Some(1));
+    }
 
     #[test]
     fn a_group_is_known_by_its_founders_in_whatever_order() {

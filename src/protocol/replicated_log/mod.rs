@@ -42,11 +42,10 @@
 //! address may change without a majority, and has to be known before the log can
 //! be read. Direct links to all rather than a relay: no joiner hangs on one sponsor.
 //!
-//! *The delivery ladder's voters* stay the configured list also where there is a log.
-//! They could follow it: a change of the membership as an entry, after which each
-//! node counts majorities of both lists until the entry is stable by both, and of
-//! the new one from then on, keyed by the entry's index as lives are by incarnation.
-//! What is missing is delivery's own half: acknowledgement slots that come and go.
+//! *Who votes in deliveries.* The nodes of the voters are published as each change of
+//! them is applied ([`VoterList`](crate::protocol::membership::VoterList)), with the
+//! entry's index as the list's version: the delivery ladder, membership and whoever
+//! else counts majorities follow it. It is part of the state, and of snapshots.
 //!
 //! | file | what |
 //! |---|---|

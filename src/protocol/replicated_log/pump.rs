@@ -51,6 +51,11 @@ impl ReplicatedLog {
             }
         }
         self.lead(cx);
+        if let Phase::Running(replica) = &mut self.phase
+            && let Some(state) = &replica.state
+        {
+            replica.following.seat(&state.seats, cx);
+        }
         self.compare(cx);
         Ok(())
     }

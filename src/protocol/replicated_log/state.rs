@@ -15,19 +15,22 @@
 use super::engine::mix;
 use super::entry::{Head, Key};
 use super::machine::{At, Machine, Queried, SnapshotWork};
-use super::members::{Change, Founders, Member};
+use super::members::{Change, Founders, Member, Seats};
 use super::snapshot::Conf;
 use super::{MEMBERS_MAX, Machines};
 use crate::codec::{Batch, Items, put_head, put_item, take_head};
 use crate::id::{Incarnation, Kind, Life, NodeId};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Outcomes by key that are kept.
 pub const KEYS_MAX: usize = 4096;
 /// Bytes of replies that are kept with them.
 pub const KEY_BYTES_MAX: usize = 4 << 20;
+
+/// Where a snapshot has the seats, among its machines: an older one lacks them.
+const SEATS: Kind = Kind::of("replicated_log.seats");
 
 /// What an entry came to.
 #[derive(Debug, PartialEq)]
@@ -48,6 +51,7 @@ pub(super) struct State {
     pub(super) founders: Founders,
     pub(super) members: BTreeMap<u64, NodeId>,
     pub(super) conf: Conf,
+    pub(super) seats: Seats,
     sessions: BTreeMap<NodeId, (Incarnation, u64)>,
     outcomes: BTreeMap<Key, (At, Bytes)>,
     /// Their keys, the oldest first.
@@ -76,6 +80,7 @@ impl State {
         State {
             applied: founders.meta().index,
             conf: founders.meta().conf,
+            seats: Seats::founded(&founders),
             founders,
             members,
             sessions: BTreeMap::new(),
@@ -154,6 +159,11 @@ impl State {
         }
         self.members.retain(|replica, _| conf.has(*replica));
         self.conf = conf;
+        self.seats.change(index, &self.voting());
+    }
+
+    fn voting(&self) -> BTreeSet<NodeId> {
+        self.conf.voters.iter().filter_map(|replica| self.members.get(replica)).copied().collect()
     }
 
     pub(super) fn query(&self, channel: Kind, query: &[u8]) -> Option<Queried> {
@@ -194,9 +204,14 @@ impl State {
         };
         let parts: Vec<(Kind, SnapshotWork)> =
             self.machines.iter().map(|(kind, machine)| (*kind, part(machine.as_ref()))).collect();
+        let seats = self.seats.clone();
         let bytes = move || {
             let mut out = Vec::new();
             put_head(&mut out, &frame);
+            put_item(&mut out, |out| {
+                put_head(out, &SEATS);
+                put_head(out, &seats);
+            });
             for (kind, part) in parts {
                 let mut bytes = Vec::new();
                 part(&mut bytes);
@@ -222,13 +237,17 @@ impl State {
         }
         let mut state =
             State { members, sessions, delivered, conf, applied: index, ..State::founded(founders, machines) };
+        let voting = state.voting();
+        state.seats.change(index, &voting); // of an older snapshot: as if they came with it
         for (key, (index, term), reply) in keys {
             state.remember(key, At { index, term }, reply);
         }
         let mut items = Items::new(&bytes[at..]);
         for (_, item) in items.by_ref() {
             let (kind, body) = take_head::<Kind>(item).ok_or("a snapshot's machine has no name")?;
-            if let Some(machine) = state.machines.get_mut(&kind) {
+            if kind == SEATS {
+                (state.seats, _) = take_head(&item[body..]).ok_or("a snapshot's seats do not decode")?;
+            } else if let Some(machine) = state.machines.get_mut(&kind) {
                 machine.restore(index, &item[body..])?;
             }
         }

@@ -5,6 +5,7 @@ use crate::component::Item;
 use crate::id::{Life, NodeId};
 use crate::protocol::delivery::Delivery;
 use crate::protocol::delivery::cluster::Cluster;
+use crate::protocol::delivery::message::{State, Under};
 use std::time::Duration;
 
 /// n0 and n2 acknowledge, n1 delivers; n1, then n0 restart without memory; n2
@@ -159,7 +160,17 @@ fn what_a_peer_has_closed_and_forgotten_is_not_owed_to_a_new_life() {
     cluster.link(NodeId(0), NodeId(2));
     let past = |incarnation| Life::new(NodeId(2), incarnation);
     let forgotten = Holding { origin: past(1), base: 0, have: 1, over: true };
-    let state = |closed, holdings| Message::State { round: 0, joined: true, cold: vec![], closed, holdings };
+    let state = |closed, holdings| {
+        Message::State(State {
+            round: 0,
+            under: Under { list: 1, seat: None },
+            joined: 1,
+            cold: vec![],
+            lives: vec![],
+            closed,
+            holdings,
+        })
+    };
     let closed: Vec<(Life, u64)> = (2..2 + CLOSED_KEPT as u64).map(|incarnation| (past(incarnation), 0)).collect();
     let few = state(closed[1..].to_vec(), vec![]);
     for (from, message, skipped) in

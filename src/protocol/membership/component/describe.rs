@@ -1,15 +1,17 @@
 //! What it says of itself, for people.
 
 use super::{Membership, TICKS};
-use crate::component::{Boot, Inspection};
+use crate::component::Inspection;
 use crate::id::Life;
 use crate::time::Time;
 
 impl Membership {
     pub(super) fn describe(&self, into: &mut Inspection) {
-        let Some(boot) = &self.boot else { return };
-        let linked = self.linked_voters().count() + usize::from(boot.voter);
-        into.row("voters with a life", format!("{linked} of {}, majority {}", boot.voters, boot.majority()));
+        if self.boot.is_none() {
+            return;
+        }
+        let linked = self.linked_voters().count() + usize::from(self.is_voter());
+        into.row("voters with a life", format!("{linked} of {}, majority {}", self.configured(), self.majority()));
         into.row("accused after", format!("{:?}", self.config.exclude_after));
         for (life, what) in self.grievances.describe() {
             into.row(format!("{} {life}", self.name(life.node)), what);
@@ -39,7 +41,7 @@ impl Membership {
         let now = self.due.map_or(Time::ZERO, |due| due - self.config.exclude_after / TICKS);
         let accusers = self.accusations.accusers(accused, now, self.config.exclude_after);
         let names: Vec<&str> = accusers.map(|node| self.name(node)).collect();
-        let needed = self.boot.as_ref().map_or(0, Boot::majority);
+        let needed = self.majority();
         format!("by {} of {needed} needed: {}", names.len(), names.join(", "))
     }
 }
