@@ -7,7 +7,7 @@
 
 use super::delivery::judge;
 use super::stacks::{EXCLUDE_AFTER, NAMES, against, chosen, joined, millis, missing, no_fault};
-use super::{Goal, Planted, Scenario};
+use super::{Goal, Planted, Scenario, chaos};
 use crate::component::{Factory, Stack};
 use crate::id::Kind;
 use crate::protocol::delivery::{Broadcast, Config, Delivery, Mutant};
@@ -168,8 +168,7 @@ impl<'a> Run<'a> {
             self.take_in_again();
         }
         self.join(self.setup.calls);
-        self.world.heal();
-        self.world.restart_all();
+        chaos::end(&mut self.world);
     }
 
     fn join(&mut self, call: usize) {

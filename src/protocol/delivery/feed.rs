@@ -7,7 +7,8 @@
 //! that does not keep up loses the oldest that wait for it and is told the gap.
 //! If its sponsor's life ends it asks another, which begins at its own
 //! watermark; what was heard before is recognised by number, and what ended
-//! meanwhile is told with its end.
+//! meanwhile is told with its end. A sponsor that is removed from the voters has
+//! nothing more to tell: its listeners hear of that only when it stops.
 
 use super::GapWhy;
 use super::broadcast::{Broadcast, Cx};
