@@ -7,20 +7,18 @@
 
 use super::config::{Config, Mutant};
 use super::feed::{Feeds, Listening};
-use super::held::Held;
 use super::join::Joining;
 use super::list::Lists;
 use super::message::Message;
 use super::origin::Origin;
 use super::pressure::Pressure;
 use super::progress::Receipts;
+use super::requests::Request;
 use super::voters::{CONFIGURED, Voters};
 use super::window::Window;
 use super::{Guarantee, Order, manifest};
-use crate::codec::{Batch, BatchBuilder};
 use crate::component::{
-    Boot, Context, FailedWhy, Input, Inspection, Lane, Manifest, Modelled, NetComponent, PeerChange, PeerRole, Target,
-    Uncompared,
+    Boot, Context, Input, Inspection, Manifest, Modelled, NetComponent, PeerChange, PeerRole, Uncompared,
 };
 use crate::error::Fault;
 use crate::id::{Kind, Life, MessageId, NodeId};
@@ -91,16 +89,6 @@ pub(super) struct Dropped {
     pub(super) duplicates: u64,
     /// Too far ahead, or too much kept: asked for again later.
     pub(super) no_room: u64,
-}
-
-/// Requests joined into one batch to be.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Request {
-    pub(super) channel: Kind,
-    pub(super) target: Target,
-    pub(super) first: u64,
-    one: Option<Batch>,
-    joined: BatchBuilder,
 }
 
 impl Broadcast {
@@ -189,64 +177,6 @@ impl Broadcast {
         }
     }
 
-    fn request(&mut self, channel: Kind, target: Target, batch: Batch) {
-        let first = self.receipts.requested(channel, target, batch.count());
-        let refused = match (target, self.guarantee) {
-            (Target::All, _) if !self.voter && !self.awaits_list() => Some(FailedWhy::NotAVoter),
-            (Target::Node(_), guarantee) if guarantee != Guarantee::BestEffort => Some(FailedWhy::Target),
-            (Target::Node(node), _) if node != self.me.node && !self.peers.contains_key(&node) => {
-                Some(FailedWhy::Ended)
-            }
-            _ => None,
-        };
-        let bytes = batch.run().len();
-        if let Some(why) = refused {
-            self.receipts.failed((channel, target), first, batch.count(), bytes as u64, why);
-            return;
-        }
-        // Only the last one is joined with: requests keep their order.
-        match self.requests.last_mut() {
-            Some(last)
-                if last.channel == channel
-                    && last.target == target
-                    && last.bytes() + bytes <= self.config.batch_bytes =>
-            {
-                if let Some(one) = last.one.take() {
-                    last.joined.append(&one);
-                }
-                last.joined.append(&batch);
-            }
-            _ => {
-                self.requests.push(Request {
-                    channel,
-                    target,
-                    first,
-                    one: Some(batch),
-                    joined: BatchBuilder::default(),
-                });
-            }
-        }
-    }
-
-    fn broadcast(&mut self, mut request: Request, cx: Cx<'_, '_>) {
-        let Some(batch) = request.one.take().or_else(|| request.joined.take()) else { return };
-        let seq = self.next_seq;
-        self.next_seq += 1;
-        let stamp = self.config.clocks.stamp(batch.count());
-        let held = Held::new(request.channel, batch, stamp);
-        if self.holds() {
-            let deps = self.causal.as_ref().map(|causal| causal.dependencies(self.me)).unwrap_or_default();
-            let held = held.after(&deps);
-            let message = Message::Data(held.head(seq));
-            for to in self.all() {
-                cx.send_with(to, Lane::Data, &message, held.body());
-            }
-            self.hold_own(seq, held);
-        } else {
-            self.send_best_effort(request.target, request.first, seq, held, cx);
-        }
-    }
-
     fn peer(&mut self, change: &PeerChange, cx: Cx<'_, '_>) {
         match change {
             PeerChange::Joined { life, role, name } => {
@@ -320,17 +250,6 @@ impl Broadcast {
 /// models; what was dropped is only counted.
 impl Modelled for Broadcast {}
 
-impl Request {
-    /// How many messages it has.
-    pub(super) fn count(&self) -> u32 {
-        self.joined.count() + self.one.as_ref().map_or(0, Batch::count)
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.joined.bytes() + self.one.as_ref().map_or(0, |batch| batch.run().len())
-    }
-}
-
 impl NetComponent for Broadcast {
     type Message = Message;
     type Call = std::convert::Infallible;
@@ -366,11 +285,7 @@ impl NetComponent for Broadcast {
     }
 
     fn flush(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Fault> {
-        if !self.awaits_list() {
-            for request in std::mem::take(&mut self.requests) {
-                self.broadcast(request, cx);
-            }
-        }
+        self.broadcast_requested(cx);
         self.try_join(cx);
         self.follow_lists(cx)?;
         self.settle(cx);

@@ -112,6 +112,7 @@ impl Broadcast {
     pub(super) fn follow_lists(&mut self, cx: Cx<'_, '_>) -> Result<(), Fault> {
         while let Some((list, step)) = self.next_list() {
             self.take_list(list, step, cx)?;
+            self.broadcast_requested(cx); // what waited for the first one
             self.try_join(cx);
         }
         Ok(())

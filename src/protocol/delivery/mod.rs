@@ -22,6 +22,7 @@
 //! | `manifest` | what each rung tells the resolver and the plan |
 //! | `message` | the dialogue |
 //! | `broadcast` | the component: inputs in, one flush |
+//! | `requests` | what is asked for, joined into batches |
 //! | `receive` | arrivals: who may say what |
 //! | `deliver` | when to deliver, release, acknowledge |
 //! | `best_effort`, `window` | the rung that keeps nothing, and its credit |
@@ -68,6 +69,7 @@ mod pressure;
 mod progress;
 mod receive;
 mod repair;
+mod requests;
 #[cfg(test)]
 mod schedules;
 mod voters;

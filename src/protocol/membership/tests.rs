@@ -296,3 +296,42 @@ fn junk_from_a_voter_changes_nothing() {
     let unknown = PeerChange::Ended { life: life(55, 1), why: EndedWhy::Left };
     assert!(driven.give(Item::Peer(unknown)).0.is_empty());
 }
+
+fn listed(version: u64, previous: u64, nodes: &[u64]) -> VoterList {
+    let seats = nodes.iter().map(|node| Seat { node: NodeId(*node), since: version }).collect();
+    VoterList { version, previous, seats }
+}
+
+#[test]
+fn where_a_log_names_the_voters_a_majority_is_one_of_its_list() {
+    let config = Config { voters_by_log: true, ..Config::new(LONG) };
+    let mut driven = Driven::start(Membership::new(config), life(1, 1), 3, true);
+    for (node, role) in [(2, PeerRole::Voter), (3, PeerRole::Voter), (4, PeerRole::Joiner), (5, PeerRole::Joiner)] {
+        driven.joined(life(node, 1), role, &format!("node {node}"));
+    }
+    suspect(&mut driven, life(5, 1), true);
+    driven.event(listed(1, 0, &[1, 2, 3]));
+    let did = driven.run_for(LONG);
+    assert!(said(&did, Lane::Probe).is_empty(), "it is none of the voters");
+    assert_eq!(did.ended(), [life(5, 1)], "and ended by each for itself");
+    driven.joined(life(5, 2), PeerRole::Joiner, "node 5");
+    driven.event(listed(9, 1, &[1, 2, 3, 4, 5]));
+    suspect(&mut driven, life(5, 2), true);
+    assert!(!said(&driven.run_for(LONG), Lane::Probe).is_empty(), "now it is accused");
+    let did = accuses(&mut driven, life(2, 1), 1, &[life(5, 2)]);
+    assert!(did.ended().is_empty(), "two of five");
+    assert_eq!(accuses(&mut driven, life(4, 1), 1, &[life(5, 2)]).ended(), [life(5, 2)], "three of five");
+    driven.event(listed(12, 9, &[1, 2, 3]));
+    assert!(accuses(&mut driven, life(4, 1), 2, &[life(3, 1)]).ended().is_empty(), "whoever was removed has no say");
+}
+
+#[test]
+fn before_the_log_has_named_the_voters_nobody_has_a_say() {
+    let config = Config { voters_by_log: true, ..Config::new(LONG) };
+    let mut driven = Driven::start(Membership::new(config), life(1, 1), 3, true);
+    driven.joined(life(2, 1), PeerRole::Voter, "node 2");
+    driven.joined(life(3, 1), PeerRole::Voter, "node 3");
+    suspect(&mut driven, life(3, 1), true);
+    assert!(said(&driven.run_for(LONG), Lane::Probe).is_empty());
+    assert!(accuses(&mut driven, life(2, 1), 1, &[life(3, 1)]).ended().is_empty());
+}

@@ -1,7 +1,7 @@
 //! The list of the voters changes.
 
 use super::{has, id};
-use crate::component::{FailedWhy, Item, PeerRole};
+use crate::component::{FailedWhy, Item, PeerRole, Target};
 use crate::id::NodeId;
 use crate::protocol::delivery::cluster::Cluster;
 use crate::protocol::delivery::{Delivery, Mutant};
@@ -159,4 +159,22 @@ fn one_that_was_left_behind_joins_where_the_others_are() {
     cluster.applies(2, &three);
     cluster.heal();
     assert!(joined(&cluster, 2) && has(cluster.of(2), id(VIA, cluster.life(3), 1)));
+}
+
+/// A log's group that is not founded yet says nothing of who is meant by "all".
+#[test]
+fn what_is_for_one_node_does_not_wait_for_a_list() {
+    let mut cluster = Cluster::new(Delivery::BestEffort, 2, 7);
+    cluster.config.voters_by_log = true;
+    cluster.start(0);
+    cluster.start(1);
+    cluster.heal();
+    cluster.broadcast(0, 10);
+    cluster.request(0, Target::Node(NodeId(1)), 10, 1);
+    cluster.heal();
+    assert_eq!(cluster.of(1).delivered.len(), 1);
+    let both = cluster.list(&[0, 1]);
+    (0..2).for_each(|node| cluster.applies(node, &both));
+    cluster.heal();
+    assert_eq!((cluster.of(0).delivered.len(), cluster.of(1).delivered.len()), (1, 2));
 }
