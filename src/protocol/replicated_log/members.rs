@@ -88,6 +88,11 @@ impl Seats {
         Seats { version, previous: 0, since }
     }
 
+    /// Those of a snapshot that does not tell since when: the same on all replicas.
+    pub(super) fn unknown(nodes: BTreeSet<NodeId>) -> Self {
+        Seats { version: 1, previous: 0, since: nodes.into_iter().map(|node| (node, 1)).collect() }
+    }
+
     /// From the entry at `index` on these nodes vote.
     pub(super) fn change(&mut self, index: u64, nodes: &BTreeSet<NodeId>) {
         if nodes.iter().eq(self.since.keys()) {

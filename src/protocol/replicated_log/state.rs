@@ -237,8 +237,7 @@ impl State {
         }
         let mut state =
             State { members, sessions, delivered, conf, applied: index, ..State::founded(founders, machines) };
-        let voting = state.voting();
-        state.seats.change(index, &voting); // of an older snapshot: as if they came with it
+        state.seats = Seats::unknown(state.voting()); // an older snapshot does not tell
         for (key, (index, term), reply) in keys {
             state.remember(key, At { index, term }, reply);
         }
@@ -344,5 +343,26 @@ mod tests {
         assert_eq!(applied(&mut restored, &command(1, 20, Some(3))), Some(9), "keys are part of it");
         assert_eq!(applied(&mut restored, &command(1, 20, None)), None, "numbers are part of it");
         assert!(State::restored(1, Conf::default(), b"junk", &machines()).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_tells_since_when_each_votes_and_an_older_one_need_not() {
+        let mut state = state();
+        let joined = Member { replica: 9, node: NodeId(4) };
+        let conf = Conf { voters: vec![5, 9], ..Conf::default() };
+        state.change(7, Some(&Change { voters: vec![joined], ..Change::default() }), conf.clone());
+        let bytes = (state.snapshot().0)();
+        let restored = |bytes: &[u8]| State::restored(8, conf.clone(), bytes, &machines()).map(|state| state.seats);
+        assert_eq!(restored(&bytes), Ok(state.seats.clone()));
+        assert_eq!(state.seats.list().seat(NodeId(4)).map(|seat| seat.since), Some(7));
+        let (_, frame) = take_head::<Frame>(&bytes).expect("a frame");
+        let mut older = bytes[..frame].to_vec();
+        for (_, item) in
+            Items::new(&bytes[frame..]).filter(|(_, item)| take_head::<Kind>(item).is_some_and(|it| it.0 != SEATS))
+        {
+            put_item(&mut older, |out| out.extend_from_slice(item));
+        }
+        assert!(older.len() < bytes.len());
+        assert_eq!(restored(&older), Ok(Seats::unknown([NodeId(1), NodeId(4)].into())));
     }
 }
