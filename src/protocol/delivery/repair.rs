@@ -62,9 +62,11 @@ impl Broadcast {
     /// tells a new life; when all have had time for that, nobody holds it.
     fn give_up_on_closed(&mut self, cx: Cx<'_, '_>) -> bool {
         let Some(causal) = &mut self.causal else { return false };
-        // A life of which nothing ever came may have been removed with its node.
+        // A life of which nothing ever came may have been removed with its node. While a
+        // voter is behind or ahead it may still say what it holds of it.
         let voters = &self.voters;
-        let gone = |life: Life| voters.list.is_some() && (voters.over(life) || voters.is_removed(life));
+        let all_here = voters.list.is_some() && voters.are_all_here();
+        let gone = |life: Life| all_here && (voters.over(life) || voters.is_removed(life));
         let missing = causal.waits_for_closed(gone);
         self.hopeless.retain(|life, _| missing.iter().any(|(missing, _)| missing == life));
         let told = self.voters.linked().all(|(slot, _)| self.voters.slots[slot].report.is_some());

@@ -183,6 +183,12 @@ impl Voters {
         self.slots[slot].under.list > self.version
     }
 
+    /// Whether all other voters are linked, and speak under the list in force.
+    pub(super) fn are_all_here(&self) -> bool {
+        let here = |voter: &Voter| voter.linked && voter.report.as_ref().is_some_and(|it| it.list == self.version);
+        self.listed().filter(|(_, voter)| here(voter)).count() + 1 >= self.configured
+    }
+
     /// Whether this life had a seat that is no more: seats do not come back.
     pub(super) fn is_removed(&self, life: Life) -> bool {
         self.slot_of_node(life.node).is_some_and(|slot| {
