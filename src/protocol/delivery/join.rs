@@ -88,7 +88,9 @@ impl Broadcast {
             self.heard_of(life, cx);
         }
         let (ahead, promises) = (list > self.voters.version, joined > 0);
-        self.adopt_forgotten(&closed, cx);
+        if !ahead {
+            self.adopt_forgotten(&closed, cx);
+        }
         for (life, end) in closed {
             self.adopt_closed(life, end, cx);
             self.closed_elsewhere(slot, life, Some(end), cx);

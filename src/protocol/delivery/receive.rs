@@ -75,10 +75,11 @@ impl Broadcast {
                 || self.closed.contains_key(life)
                 || seated(life)
         };
+        let lacks = |life: &Life, end: u64| self.origins.get(life).is_some_and(|origin| origin.have() < end);
         Some(match message {
             Message::Ack(entries) => Message::Ack(entries.into_iter().filter(|(life, _)| known(life)).collect()),
             Message::State(state) => Message::State(State {
-                closed: state.closed.into_iter().filter(|(life, _)| known(life)).collect(),
+                closed: state.closed.into_iter().filter(|(life, end)| known(life) && !lacks(life, *end)).collect(),
                 holdings: state.holdings.into_iter().filter(|holding| known(&holding.origin)).collect(),
                 ..state
             }),

@@ -174,7 +174,8 @@ impl Broadcast {
         for (slot, _) in self.voters.holders() {
             let base = origin.base_of(slot);
             gives |= pulls && base <= have && origin.acked_by(slot) > have;
-            if base > have {
+            // One that is ahead and has let go of it has done so without this life's seat.
+            if base > have && !self.voters.is_ahead(slot) {
                 least = base.min(least);
             }
         }
