@@ -7,12 +7,12 @@
 //! other without disk, as fast as the rule of joining lets them, while others
 //! are cut off: what an amnesiac acknowledges would be counted there.
 
-use super::stacks::{NAMES, against, joined, millis, missing, no_fault, stack};
+use super::stacks::{NAMES, against, joined, last_words, millis, missing, no_fault, stack};
 use super::{Goal, Planted, Scenario};
 use crate::id::Kind;
 use crate::protocol::delivery::{Delivery, Guarantee, Mutant, Order};
-use crate::sim::check::{self, History, SETTLED, Violation};
-use crate::sim::{Counts, FaultClass, Faults, NodeIndex, Outcome, Setup, Spell, What, World};
+use crate::sim::check::{self, History, Violation};
+use crate::sim::{Counts, FaultClass, Faults, NodeIndex, Outcome, Setup, Spell, World};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
             }
             self.world.run_for(self.exclude_after + millis(1500));
             if self.all_joined() {
-                self.last_words();
+                last_words(&mut self.world, self.setup.nodes, self.via);
                 return Ok(());
             }
         }
@@ -232,27 +232,6 @@ impl<'a> Run<'a> {
     fn all_joined(&mut self) -> bool {
         let nodes: Vec<NodeIndex> = self.world.all().collect();
         nodes.into_iter().all(|node| self.world.is_up(node) && joined(&mut self.world, node, self.rung))
-    }
-
-    /// Each voter broadcasts once more. Given eight seconds, or less if all is
-    /// there before; a second more shows what comes twice.
-    fn last_words(&mut self) {
-        self.world.mark(SETTLED);
-        let from = self.world.trace().records().len();
-        for at in (0..self.setup.nodes).map(NodeIndex) {
-            self.world.broadcast(at, self.via, format!("last of {}", at.0));
-        }
-        let wanted = self.setup.nodes * self.world.len();
-        for _ in 0..80 {
-            self.world.run_for(millis(100));
-            let records = self.world.trace().records()[from..].iter();
-            let last = |body: &[u8]| body.starts_with(b"last");
-            let there = records.filter(|it| matches!(&it.what, What::Delivered { body, .. } if last(body))).count();
-            if there >= wanted {
-                break;
-            }
-        }
-        self.world.run_for(millis(1000));
     }
 
     fn judge(&self) -> Result<(), Violation> {

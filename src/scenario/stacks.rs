@@ -4,12 +4,12 @@
 use super::Planted;
 use crate::component::{Factory, Stack};
 use crate::event::AnyEvent;
-use crate::id::Life;
+use crate::id::{Kind, Life};
 use crate::protocol::delivery::{Broadcast, Config, Delivery, Gap, Guarantee, Mutant};
 use crate::protocol::failure_detector::{self as detector, Detector, Suspicion};
 use crate::protocol::membership::{self, HoldingBack, Membership};
-use crate::sim::check::Violation;
-use crate::sim::{NodeIndex, World};
+use crate::sim::check::{SETTLED, Violation};
+use crate::sim::{NodeIndex, What, World};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -55,6 +55,27 @@ pub fn missing(event: &AnyEvent) -> Option<(Life, RangeInclusive<u64>)> {
 pub fn against(event: &AnyEvent) -> Option<(Life, bool)> {
     let suspicion = event.get::<Suspicion>().map(|it| (it.life, it.suspected));
     suspicion.or_else(|| event.get::<HoldingBack>().map(|it| (it.life, it.holding)))
+}
+
+/// Marks that all has settled, and has the first `voters` nodes broadcast once more. Given
+/// eight seconds, or less if all is there before; a second more shows what comes twice.
+pub(super) fn last_words(world: &mut World, voters: usize, via: Kind) {
+    world.mark(SETTLED);
+    let from = world.trace().records().len();
+    for at in (0..voters).map(NodeIndex) {
+        world.broadcast(at, via, format!("last of {}", at.0));
+    }
+    let wanted = voters * world.len();
+    for _ in 0..80 {
+        world.run_for(millis(100));
+        let records = world.trace().records()[from..].iter();
+        let last = |body: &[u8]| body.starts_with(b"last");
+        let there = records.filter(|it| matches!(&it.what, What::Delivered { body, .. } if last(body))).count();
+        if there >= wanted {
+            break;
+        }
+    }
+    world.run_for(millis(1000));
 }
 
 /// That no component stopped with a fault, except that its life was ended.

@@ -6,7 +6,7 @@
 //! once more.
 
 use super::delivery::judge;
-use super::stacks::{EXCLUDE_AFTER, NAMES, against, chosen, joined, millis, missing, no_fault};
+use super::stacks::{EXCLUDE_AFTER, NAMES, against, chosen, joined, last_words, millis, missing, no_fault};
 use super::{Goal, Planted, Scenario, chaos};
 use crate::component::{Factory, Stack};
 use crate::id::Kind;
@@ -14,8 +14,8 @@ use crate::protocol::delivery::{Broadcast, Config, Delivery, Mutant};
 use crate::protocol::failure_detector::{self as detector, Detector};
 use crate::protocol::membership::{self, Membership, VoterList};
 use crate::protocol::replicated_log::{self as log, Call, NAME, ReplicatedLog, Status};
-use crate::sim::check::{self, History, SETTLED, Violation};
-use crate::sim::{Counts, DiskFaults, DiskKept, FaultClass, Faults, NodeIndex, Outcome, Setup, What, World};
+use crate::sim::check::{self, History, Violation};
+use crate::sim::{Counts, DiskFaults, DiskKept, FaultClass, Faults, NodeIndex, Outcome, Setup, World};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -239,7 +239,8 @@ impl<'a> Run<'a> {
                 self.world.run_for(EXCLUDE_AFTER + millis(1500));
             }
             if self.all_vote() {
-                self.last_words();
+                let voters = self.world.len();
+                last_words(&mut self.world, voters, self.rung.kind());
                 return Ok(());
             }
         }
@@ -254,25 +255,6 @@ impl<'a> Run<'a> {
             let row = self.world.inspect_row(node, self.rung.name(), "voters seen");
             joined(&mut self.world, node, self.rung) && row.is_some_and(|row| row == format!("{there} of {there}"))
         })
-    }
-
-    fn last_words(&mut self) {
-        self.world.mark(SETTLED);
-        let from = self.world.trace().records().len();
-        let nodes: Vec<NodeIndex> = self.world.all().collect();
-        for at in &nodes {
-            self.world.broadcast(*at, self.rung.kind(), format!("last of {}", at.0));
-        }
-        for _ in 0..80 {
-            self.world.run_for(millis(100));
-            let records = self.world.trace().records()[from..].iter();
-            let last = |body: &[u8]| body.starts_with(b"last");
-            let there = records.filter(|it| matches!(&it.what, What::Delivered { body, .. } if last(body))).count();
-            if there >= nodes.len() * nodes.len() {
-                break;
-            }
-        }
-        self.world.run_for(millis(1000));
     }
 
     fn judge(&self) -> Result<(), Violation> {

@@ -116,9 +116,10 @@ impl Node {
     /// With a replicated log it becomes a member of that: it links with all
     /// members, catches up, and votes once it has, where fewer than five do. From
     /// then on it broadcasts and receives by all other deliveries too, the same on all
-    /// nodes; before, they are silent, and refuse what it sends. Its directory remembers the members, so that its next start needs no call of
-    /// this. Without a log it is a *listener*: it receives what is broadcast, has
-    /// no vote and cannot broadcast.
+    /// nodes; before, they are silent, and refuse what it sends. Its directory
+    /// remembers the members, so that its next start needs no call of this. Without
+    /// a log it is a *listener*: it receives what is broadcast, has no vote and
+    /// cannot broadcast.
     ///
     /// ```
     /// use nodewright::node::Node;

@@ -58,7 +58,7 @@ pub(super) struct Lists {
     /// The list with which this life's seat came.
     pub(super) seat: Option<u64>,
     /// This node was removed, and is still asked what it holds.
-    leaving: bool,
+    pub(super) leaving: bool,
 }
 
 /// Who voted by the list before the one in force.
@@ -67,12 +67,6 @@ pub(super) struct Before {
     pub(super) version: u64,
     pub(super) slots: Vec<usize>,
     pub(super) voters: usize,
-}
-
-impl Lists {
-    pub(super) fn is_leaving(&self) -> bool {
-        self.leaving
-    }
 }
 
 impl Broadcast {
@@ -270,7 +264,7 @@ impl Broadcast {
     }
 
     /// Once a majority is joined without it, a removed node lets go of what it holds.
-    pub(super) fn has_left(&mut self) {
+    fn has_left(&mut self) {
         let version = self.voters.version;
         let joined = |voter: &Voter| voter.report.as_ref().is_some_and(|report| report.joined >= version);
         let joined = self.voters.listed().filter(|(_, voter)| joined(voter)).count();

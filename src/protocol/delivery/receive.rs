@@ -37,7 +37,7 @@ impl Broadcast {
                 Some(PeerRole::Voter),
             ) if !self.voter => self.fed(from, message, body, cx),
             (message, Some(PeerRole::Voter | PeerRole::Joiner)) if self.holds() => match self.voters.slot(from) {
-                Some(_) if self.lists.is_leaving() => self.leaver_said(from, message, cx),
+                Some(_) if self.lists.leaving => self.leaver_said(from, message, cx),
                 Some(slot) if self.voter => match self.known_part(slot, message) {
                     Some(message) => self.voter_said(from, slot, message, body, cx),
                     None => self.dropped.unknown += 1,
